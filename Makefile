@@ -1,0 +1,83 @@
+# Needs Python (3.10 or later), make and a package registry. uv is used where it is on PATH, else venv and pip.
+#
+#   PYTHON=python3.13 make test     another interpreter (delete .venv first if it holds an older one)
+#   PYTEST_ARGS="-k policy" make test
+
+PYTHON ?= python3
+PYTEST_WORKERS ?= auto
+PYTEST_ARGS ?=
+SPHINX_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+
+# pip reads dependency groups from 25.1 on; what venv installs is whatever came with the interpreter.
+ifneq ($(shell command -v uv 2>/dev/null),)
+CREATE = uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+INSTALL = uv pip install --quiet --python $(PY)
+else
+CREATE = $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet --upgrade 'pip>=25.1'
+INSTALL = $(PY) -m pip install --quiet
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+: .*## ' Makefile | sed -E 's/^([a-z]+): .*## /  make \1\t/' | expand -t 16
+
+# Three stamps, each on top of the one before: what a user installs, what the suite needs, everything.
+$(VENV)/.stamp-base: pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "PYTHON=$(PYTHON): no such command; set PYTHON to a Python 3.10 or later" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "PYTHON=$(PYTHON) is $$($(PYTHON) --version 2>&1): supervisor-guards needs 3.10 or later;" \
+	       "set PYTHON, e.g. make PYTHON=python3.12 test" >&2; exit 1; }
+	@test -x $(PY) || { $(CREATE); }
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.stamp-test: $(VENV)/.stamp-base
+	$(INSTALL) -e . --group test
+	@touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp-test
+	$(INSTALL) -e . --group dev
+	@touch $@
+
+demo: $(VENV)/.stamp-base ## a first look: decisions in shadow, then enforced
+	@$(BIN)/supervisor-guards demo
+
+test: $(VENV)/.stamp-test ## the test suite, on all cores
+	@$(PY) -c 'import platform, sys; print("Python", platform.python_version(), sys.executable)'
+	$(PY) -m pytest -n $(PYTEST_WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
+
+bench: $(VENV)/.stamp-test ## the table of docs/performance.md
+	$(PY) -m benchmarks
+
+lint: lint-ruff lint-format lint-mypy lint-pyright lint-imports ## style, types and import arrows
+
+lint-ruff: $(VENV)/.stamp-dev
+	$(BIN)/ruff check --config 'extend-exclude = [".venvs"]' .
+
+lint-format: $(VENV)/.stamp-dev
+	$(BIN)/ruff format --check --config 'extend-exclude = [".venvs"]' .
+
+lint-mypy: $(VENV)/.stamp-dev
+	$(BIN)/mypy
+
+lint-pyright: $(VENV)/.stamp-dev
+	$(BIN)/pyright --pythonpath $(PY)
+
+lint-imports: $(VENV)/.stamp-dev
+	$(BIN)/lint-imports --no-cache
+
+docs: $(VENV)/.stamp-dev ## the documentation, into docs/_build
+	$(BIN)/sphinx-build -W --keep-going -b html $(SPHINX_ARGS) docs docs/_build
+
+clean: ## remove environments, build output and caches
+	rm -rf .venv .venvs build dist docs/_build \
+	  .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
