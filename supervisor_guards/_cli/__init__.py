@@ -1,0 +1,1 @@
+"""The commands of `supervisor-guards`, one module a subject; `supervisor_guards.cli` puts them together."""

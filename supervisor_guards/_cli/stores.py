@@ -1,0 +1,63 @@
+"""The configured decision store, as commands see it: they read one, and never make one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervisor_guards._cli import output
+from supervisor_guards._config import GuardConfig
+from supervisor_guards.embedded import open_store, parts
+
+if TYPE_CHECKING:
+    from supervisor_guards.embedded.memory import MemoryStore
+    from supervisor_guards.embedded.store import Store
+
+SQLITE = "sqlite:///"
+
+
+def store_file(config: GuardConfig) -> Path | None:
+    """The SQLite file of the store; None where the store is on a server or in memory."""
+    if not config.database_url:
+        return Path(config.state_dir).absolute() / parts.DATABASE
+    if config.database_url.startswith("sqlite:"):
+        from supervisor_guards.embedded import opening
+
+        return Path(str(opening.parse(config.database_url).database))
+    return None
+
+
+def store_url(config: GuardConfig) -> str:
+    """The store's URL."""
+    return config.database_url or f"{SQLITE}{store_file(config)}"
+
+
+def shown_url(url: str) -> str:
+    """`url` without its password."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(not a URL)"
+
+
+def existing_store(config: GuardConfig) -> Store | MemoryStore:
+    """The configured store, opened. Ends the command where there is none yet, or none that can be read here."""
+    if config.database_url == "memory:":
+        output.fail(
+            "SUPERVISOR_DATABASE_URL=memory: keeps decisions inside the application; set it to a database to list them"
+        )
+    if config.base_url and not config.database_url:
+        output.fail(
+            f"SUPERVISOR_BASE_URL={config.base_url}: the service keeps the decisions; use its console, "
+            "or unset the variable to read the embedded store"
+        )
+    file = store_file(config)
+    if file is not None and not file.is_file():
+        output.fail(
+            f"no decision store yet: {file} isn't there; it is made at the first guarded call. Run this where the "
+            "application runs, or name the store with SUPERVISOR_STATE_DIR or SUPERVISOR_DATABASE_URL"
+        )
+    return open_store(store_url(config))

@@ -1,0 +1,306 @@
+"""Every setting of a guard: one frozen value, made from keywords, the environment or a mapping."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from supervisor_guards._model import MODES, ON_REVIEW, ON_UNAVAILABLE, Mode, OnReview, OnUnavailable
+from supervisor_guards._settings import from_environment, given, setting, suggestion
+from supervisor_guards.errors import ConfigurationError
+
+logger = logging.getLogger("supervisor_guards")
+
+ACTION_KEYS = ("mode", "on_review", "on_unavailable", "sample_percent", "review_timeout_seconds")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "enforcement_mode": MODES,
+    "mode": MODES,
+    "default_on_review": ON_REVIEW,
+    "on_review": ON_REVIEW,
+    "on_unavailable": ON_UNAVAILABLE,
+    "unmatched": ("deny", "review", "allow"),
+    "audit": ("async", "sync"),
+}
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What holds for one call site: the settings after precedence."""
+
+    mode: Mode
+    on_review: OnReview
+    on_unavailable: OnUnavailable
+    sample_percent: int
+    review_timeout_seconds: float
+    review_poll_interval_seconds: float
+    audit: Literal["async", "sync"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GuardConfig:
+    """The settings of one `Guard`. `problems()` says what is wrong with them; `Guard` refuses to start then."""
+
+    base_url: str | None = setting(None, "BASE_URL", "Where the supervisor service is; unset means embedded.")
+    app_id: str = setting("", "APP_ID", "This application's id; part of the sampling key and of every row.")
+    shared_secret: str | None = dataclasses.field(
+        default=None,
+        repr=False,
+        metadata={
+            "env": "SUPERVISOR_SECRET",
+            "doc": "The integration's secret at the service; not used by the embedded supervisor.",
+            "unit": "",
+            "kind": "text",
+        },
+    )
+    scopes: tuple[str, ...] = setting((), "SCOPES", "Scopes asked of the service.", kind="list")
+    enforcement_mode: Mode = setting("shadow", "ENFORCEMENT_MODE", "`shadow`, `sample` or `enforce`.")
+    sample_percent: int = setting(
+        10,
+        "SAMPLE_PERCENT",
+        "Share of keys that `sample` enforces.",
+        unit="percent, 0 to 100",
+        kind="integer",
+    )
+    actions: Mapping[str, Mapping[str, Any]] = setting(
+        dict, None, "Per action type: `mode`, `on_review`, `on_unavailable`, `sample_percent`, "
+        "`review_timeout_seconds`."
+    )  # fmt: skip
+    default_on_review: OnReview | None = setting(
+        None, "ON_REVIEW", "`block`, `fail_closed`, `fail_open` or `shadow`. Unset: `block`, and `fail_closed` "
+        "inside a web request."
+    )  # fmt: skip
+    review_timeout_seconds: float = setting(
+        60.0,
+        "REVIEW_TIMEOUT_SECONDS",
+        "How long `block` waits; a timeout counts as deny.",
+        unit="s",
+        kind="number",
+    )
+    review_poll_interval_seconds: float = setting(
+        2.0, "REVIEW_POLL_INTERVAL_SECONDS", "How often `block` looks.", unit="s", kind="number"
+    )
+    review_expires_seconds: float = setting(
+        86_400.0, "REVIEW_EXPIRES_SECONDS", "After this long a review can't be approved any more.",
+        unit="s", kind="number",
+    )  # fmt: skip
+    on_unavailable: OnUnavailable = setting(
+        "fail_closed",
+        "ON_UNAVAILABLE",
+        "When no verdict can be had: `fail_closed` refuses, `fail_open` runs it.",
+    )
+    policy: str | None = setting(None, "POLICY", "Policy file or folder; else `supervisor.yaml` beside the process.")
+    unmatched: Literal["deny", "review", "allow"] = setting(
+        "deny",
+        "UNMATCHED",
+        "The verdict for an action type that no policy covers: `deny`, `review`, `allow`.",
+    )
+    database_url: str | None = setting(
+        None, "DATABASE_URL", "SQLAlchemy URL of the decision store; else SQLite in `state_dir`."
+    )
+    state_dir: str = setting(".supervisor", "STATE_DIR", "Folder of the default store and the key file.")
+    audit: Literal["async", "sync"] = setting(
+        "async", "AUDIT", "Enforced allows are written in batches (`async`) or before the action (`sync`)."
+    )
+    max_payload_bytes: int = setting(
+        65_536,
+        "MAX_PAYLOAD_BYTES",
+        "Larger payloads are truncated, with a marker.",
+        unit="bytes",
+        kind="integer",
+    )
+    queue_size: int = setting(
+        10_000,
+        "QUEUE_SIZE",
+        "Decisions that may wait for the background thread.",
+        unit="items",
+        kind="integer",
+    )
+    queue_bytes: int = setting(
+        67_108_864, "QUEUE_BYTES", "Payload bytes that may wait for it.", unit="bytes", kind="integer"
+    )
+    redact: tuple[str, ...] = setting(
+        (), "REDACT", "Further field names whose values never leave the process.", kind="list"
+    )
+    redact_allow: tuple[str, ...] = setting(
+        (), "REDACT_ALLOW", "When set, only these dotted fields leave the process.", kind="list"
+    )
+    force_shadow: bool = setting(
+        False, "FORCE_SHADOW", "The operator's kill switch: everything runs in shadow.", kind="flag"
+    )
+    sample_key: Callable[[str, Any], str] | None = setting(
+        None,
+        None,
+        "`(action type, payload) -> key` for `sample`, instead of subject, user, session or payload.",
+    )
+    faults: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    """What went wrong while these settings were read; part of `problems()`."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> GuardConfig:
+        """Keywords over environment over defaults. A keyword that is None or an `unset` default is not set."""
+        values, faults = from_environment(dataclasses.fields(cls), os.environ if environ is None else environ)
+        timeout_ms = keywords.pop("review_timeout_ms", None)
+        if timeout_ms is not None and given(keywords.get("review_timeout_seconds")):
+            faults.append("review_timeout_ms and review_timeout_seconds are both set; give one")
+        elif timeout_ms is not None:
+            keywords["review_timeout_seconds"] = timeout_ms / 1000 if _is_number(timeout_ms) else timeout_ms
+        values.update({name: value for name, value in keywords.items() if given(value)})
+        for name in ("scopes", "redact", "redact_allow"):
+            if isinstance(values.get(name), list):
+                values[name] = tuple(values[name])
+        return cls(**values, faults=tuple(faults))
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> GuardConfig:
+        """From a framework's settings: upper-case field names; unknown keys become problems with a suggestion."""
+        names = {field.name.upper(): field.name for field in dataclasses.fields(cls) if field.name != "faults"}
+        names |= {"MODE": "enforcement_mode", "ON_REVIEW": "default_on_review", "SECRET": "shared_secret"}
+        names |= {"DATABASE": "database_url", "REVIEW_TIMEOUT_MS": "review_timeout_ms"}
+        known = {names[key]: value for key, value in settings.items() if key in names}
+        config = cls.load(environ, **known)
+        unknown = tuple(f"unknown setting {key!r}{suggestion(key, names)}" for key in settings if key not in names)
+        return dataclasses.replace(config, faults=config.faults + unknown)
+
+    @property
+    def enforces(self) -> bool:
+        """Whether any action is in `sample` or `enforce`."""
+        modes = [
+            self.enforcement_mode,
+            *(a.get("mode") for a in self.actions.values() if isinstance(a, Mapping)),
+        ]
+        return not self.force_shadow and any(mode in ("sample", "enforce") for mode in modes)
+
+    def terms(
+        self,
+        action_type: str,
+        *,
+        on_review: str | None = None,
+        mode: str | None = None,
+        in_request: bool = False,
+    ) -> Terms:
+        """The settings that hold for `action_type` at one call site.
+
+        `on_review` and `mode` are the call site's and the route rule's own. Raises `ConfigurationError` naming the
+        value and the choices.
+        """
+        for name, value in (("on_review", on_review), ("mode", mode)):
+            if value is not None and value not in _CHOICES[name]:
+                raise ConfigurationError(f"{name}={value!r} for {action_type!r}: choose one of {_choices(name)}")
+        own = self.actions.get(action_type, {})
+        chosen_mode: Any = mode or own.get("mode") or self.enforcement_mode
+        if self.force_shadow or on_review == "shadow":
+            chosen_mode = "shadow"
+        fallback = "fail_closed" if in_request else "block"
+        return Terms(
+            mode=chosen_mode,
+            on_review=on_review or own.get("on_review") or self.default_on_review or fallback,  # type: ignore[arg-type]
+            on_unavailable=own.get("on_unavailable", self.on_unavailable),
+            sample_percent=own.get("sample_percent", self.sample_percent),
+            review_timeout_seconds=own.get("review_timeout_seconds", self.review_timeout_seconds),
+            review_poll_interval_seconds=self.review_poll_interval_seconds,
+            audit=self.audit,
+        )
+
+    def problems(self) -> list[str]:
+        """Every fault of these settings, one sentence each; empty when they can work."""
+        found = list(self.faults)
+        for name in ("enforcement_mode", "default_on_review", "on_unavailable", "unmatched", "audit"):
+            value = getattr(self, name)
+            if value not in _CHOICES[name] and not (name == "default_on_review" and value is None):
+                found.append(f"{_name(name)}={value!r}: choose one of {_choices(name)}")
+        for name in ("review_timeout_seconds", "review_poll_interval_seconds", "review_expires_seconds"):
+            found += _bad_duration(_name(name), getattr(self, name), zero=name == "review_timeout_seconds")
+        found += _bad_percent(_name("sample_percent"), self.sample_percent)
+        for name in ("max_payload_bytes", "queue_size", "queue_bytes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                found.append(f"{_name(name)}={value!r}: give a whole number of at least 1")
+        found += self._action_problems()
+        return found
+
+    def embedded_problems(self) -> list[str]:
+        """What keeps these settings from running on the embedded supervisor; in shadow that is only a warning."""
+        if not self.enforces:
+            return []
+        if self.base_url:
+            return [_NO_REMOTE.format(self.base_url)]
+        return [_NO_URL] if self.app_id or self.shared_secret else []
+
+    def _action_problems(self) -> list[str]:
+        if not isinstance(self.actions, Mapping):
+            return [f"actions={self.actions!r}: give a mapping of action type to settings"]
+        found: list[str] = []
+        for action_type, own in self.actions.items():
+            where = f"actions[{action_type!r}]"
+            if not isinstance(own, Mapping):
+                found.append(f"{where}={own!r}: give a mapping such as {{'mode': 'enforce'}}")
+                continue
+            for key, value in own.items():
+                setting_name = f"{where}[{key!r}]"
+                if key not in ACTION_KEYS:
+                    found.append(f"{setting_name} is not a setting{suggestion(str(key), ACTION_KEYS)}")
+                elif key in _CHOICES and value not in _CHOICES[key]:
+                    found.append(f"{setting_name}={value!r}: choose one of {_choices(key)}")
+                elif key == "sample_percent":
+                    found += _bad_percent(setting_name, value)
+                elif key == "review_timeout_seconds":
+                    found += _bad_duration(setting_name, value, zero=True)
+        return found
+
+    def warn(self) -> None:
+        """Log what works but is probably not meant, and the kill switch when it is on."""
+        if self.force_shadow:
+            logger.warning("SUPERVISOR_FORCE_SHADOW is on: every action runs in shadow, nothing is enforced")
+        if self.base_url and not self.enforces:
+            logger.warning("%s; running on the embedded supervisor in shadow", _NO_REMOTE.format(self.base_url))
+        elif (self.app_id or self.shared_secret) and not self.enforces:
+            logger.warning("%s; running on the embedded supervisor in shadow", _NO_URL)
+
+    def policy_path(self) -> Path | None:
+        """The policy in use: the one named, else `supervisor.yaml` in the working directory, else None."""
+        if self.policy:
+            return Path(self.policy).absolute()
+        found = Path("supervisor.yaml").absolute()
+        return found if found.is_file() else None
+
+
+_NO_URL = (
+    "an app id or secret is set but no base_url (SUPERVISOR_BASE_URL): "
+    "name the service, or remove app_id and shared_secret (SUPERVISOR_APP_ID, SUPERVISOR_SECRET) to use the "
+    "embedded supervisor"
+)
+_NO_REMOTE = (
+    "base_url (SUPERVISOR_BASE_URL) is {!r}, but this version has no remote supervisor yet: remove it to use the "
+    "embedded one"
+)
+
+
+def _name(field: str) -> str:
+    env = next(f.metadata.get("env") for f in dataclasses.fields(GuardConfig) if f.name == field)
+    return f"{field} ({env})" if env else field
+
+
+def _choices(name: str) -> str:
+    return ", ".join(_CHOICES[name])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _bad_duration(name: str, value: Any, *, zero: bool) -> list[str]:
+    if not _is_number(value) or value < 0 or (value == 0 and not zero):
+        return [f"{name}={value!r}: give a number of seconds {'of at least' if zero else 'greater than'} 0"]
+    return []
+
+
+def _bad_percent(name: str, value: Any) -> list[str]:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100:
+        return [f"{name}={value!r}: give a whole number from 0 to 100"]
+    return []

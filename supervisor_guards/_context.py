@@ -1,0 +1,89 @@
+"""Who acts, and why: what the application says (`observing`), and what an adapter knows (`acting`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+from supervisor_guards._payload import decode, snapshot
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What `observing` set: the values as given, and as plain data at that moment."""
+
+    values: Mapping[str, Any]
+    plain: Mapping[str, Any]
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What an adapter knows for sure about the request being served; `observing` can't overwrite it."""
+
+    subject: str | None = None
+    route: str | None = None
+    request: Mapping[str, Any] | None = None
+
+
+_observed: ContextVar[Observed | None] = ContextVar("supervisor_guards_observed", default=None)
+_facts: ContextVar[Facts | None] = ContextVar("supervisor_guards_facts", default=None)
+_approval: ContextVar[str | None] = ContextVar("supervisor_guards_approval", default=None)
+
+
+def _merged(context: Mapping[str, Any]) -> Observed:
+    current = _observed.get()
+    values = {**(current.values if current else {}), **context}
+    return Observed(values, decode(snapshot(values)))
+
+
+def observe(**context: Any) -> None:
+    """Add `context` to what guarded calls of this task or thread record; without arguments, forget it all."""
+    _observed.set(_merged(context) if context else None)
+
+
+@contextmanager
+def observing(**context: Any) -> Iterator[None]:
+    """Add `context` for the length of the block: `with observing(user_id="u-1", goal="pay the bill"): ...`."""
+    token = _observed.set(_merged(context))
+    try:
+        yield
+    finally:
+        _observed.reset(token)
+
+
+def current_context() -> dict[str, Any] | None:
+    """What `observe` and `observing` set here, or None."""
+    current = _observed.get()
+    return dict(current.values) if current else None
+
+
+@contextmanager
+def acting(facts: Facts) -> Iterator[None]:
+    """For adapters: guarded calls in the block belong to the request that `facts` describe."""
+    token = _facts.set(facts)
+    try:
+        yield
+    finally:
+        _facts.reset(token)
+
+
+@contextmanager
+def approved(action_id: str) -> Iterator[None]:
+    """Run a held action whose review was approved: `with approved(action_id): refund(...)`.
+
+    The next guarded call in the block whose verdict is review uses the approval up: once, and only for the
+    payload, action type and subject that were approved. Raises what is wrong from the guarded call:
+    `ApprovalInvalid`, `ApprovalUsed`; a deny of today's policy still wins.
+    """
+    token = _approval.set(action_id)
+    try:
+        yield
+    finally:
+        _approval.reset(token)
+
+
+current_observed = _observed.get
+current_facts = _facts.get
+current_approval = _approval.get

@@ -1,0 +1,47 @@
+"""The default guard: what `configure` makes, or the first guarded call, from the environment."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from supervisor_guards._config import GuardConfig
+from supervisor_guards._guard import Guard
+
+logger = logging.getLogger("supervisor_guards")
+
+_lock = threading.RLock()
+_guard: Guard | None = None
+
+
+def get_guard() -> Guard:
+    """The guard that module-level functions act on; made from the environment if `configure` wasn't called.
+
+    Raises `ConfigurationError` when the environment is wrong and asks for more than shadow. Where it asks for
+    shadow, its faults are logged and the defaults serve: in shadow nothing of ours reaches a caller.
+    """
+    return _guard or _made()
+
+
+def set_guard(guard: Guard | None) -> None:
+    """Make `guard` the default one; the former is closed."""
+    global _guard
+    with _lock:
+        former, _guard = _guard, guard
+    if former is not None and former is not guard:
+        former.close()
+
+
+def _made() -> Guard:
+    global _guard
+    with _lock:
+        if _guard is None:
+            config = GuardConfig.load()
+            problems = config.problems()
+            if problems and config.enforcement_mode == "shadow" and not config.enforces:
+                logger.error("running in shadow on defaults; mend the settings: %s", "; ".join(problems))
+                config = GuardConfig(app_id=config.app_id, policy=config.policy, database_url=config.database_url)
+            else:
+                config.warn()
+            _guard = Guard(config)
+        return _guard

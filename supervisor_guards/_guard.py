@@ -1,0 +1,303 @@
+"""`Guard`: the composition root. It turns a call into an action, runs the flow, and hands on the record."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from supervisor_guards import _events
+from supervisor_guards._background import Worker
+from supervisor_guards._binding import Call
+from supervisor_guards._config import GuardConfig, Terms
+from supervisor_guards._context import Facts, current_approval, current_facts, current_observed
+from supervisor_guards._flow import Flow, decide
+from supervisor_guards._ids import new_action_id
+from supervisor_guards._model import Action, Decision, Entry, Outcome, Result, Snapshot, Supervisor, Verdict
+from supervisor_guards._payload import snapshot
+from supervisor_guards._sampling import bucket
+from supervisor_guards._shells import aperforming, arun, performing, run
+from supervisor_guards.errors import ConfigurationError
+
+logger = logging.getLogger("supervisor_guards")
+
+Extract = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Guard:
+    """One check in front of risky actions.
+
+    `config` is read from the environment when it is None. `supervisor` answers; by default the embedded one.
+    Nothing is opened before the first guarded call, unless something is enforced: then the policy and the
+    store are checked here, and `ConfigurationError` lists every fault. `inline` does the background work in
+    the caller, for tests.
+    """
+
+    def __init__(
+        self, config: GuardConfig | None = None, supervisor: Supervisor | None = None, *, inline: bool = False
+    ) -> None:
+        self.config = config or GuardConfig.load()
+        problems = self.config.problems()
+        if supervisor is None:
+            problems += self.config.embedded_problems()
+        if problems:
+            raise ConfigurationError([*problems, *([] if supervisor else _policy_problems(self.config))])
+        self._announcer = _events.Announcer()
+        self._counts: dict[str, int] = {"decisions": 0, "refused": 0, "unavailable": 0, "lost": 0}
+        self.supervisor: Supervisor = supervisor or _embedded(self.config)
+        self._dropped_told = 0
+        self._worker = Worker(
+            self._record,
+            capacity=self.config.queue_size,
+            max_bytes=self.config.queue_bytes,
+            inline=inline,
+            idle=self.supervisor.upkeep,
+        )
+        self._late = self._worker.add
+        self._limit = self.config.max_payload_bytes
+        self._perform = performing(self.supervisor)
+        self._aperform = aperforming(self.supervisor)
+        self._terms: dict[tuple[str, str | None, str | None, bool], Terms] = {}
+
+    def check(
+        self, action_type: str, payload: Any, *, on_review: str | None = None, mode: str | None = None
+    ) -> Decision:
+        """Decide whether `action_type` with `payload` may run; a refusal is in the decision, not raised.
+
+        `on_review` and `mode` override the settings for this call. Raises `ConfigurationError` for unknown values.
+        """
+        return _decided(self.admit(action_type, _as_given, (payload,), {}, on_review, mode))
+
+    async def acheck(
+        self, action_type: str, payload: Any, *, on_review: str | None = None, mode: str | None = None
+    ) -> Decision:
+        """`check` for async callers."""
+        return _decided(await self.aadmit(action_type, _as_given, (payload,), {}, on_review, mode))
+
+    def require(
+        self, action_type: str, payload: Any, *, on_review: str | None = None, mode: str | None = None
+    ) -> Decision:
+        """`check`, raising what refuses: `SupervisorBlocked`, `SupervisorReviewPending`, `SupervisorUnavailable`."""
+        return _accepted(self.check(action_type, payload, on_review=on_review, mode=mode))
+
+    async def arequire(
+        self, action_type: str, payload: Any, *, on_review: str | None = None, mode: str | None = None
+    ) -> Decision:
+        """`require` for async callers."""
+        return _accepted(await self.acheck(action_type, payload, on_review=on_review, mode=mode))
+
+    def admit(
+        self,
+        action_type: str,
+        extract: Extract,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        on_review: str | None = None,
+        mode: str | None = None,
+        call: Call | None = None,
+    ) -> Entry:
+        """Decide on the call whose payload is `extract(args, kwargs)`.
+
+        `call` names the parameters given by position, where the payload is the call's own arguments. The entry
+        holds the decision, None where the call is only observed, and takes the call's result.
+        """
+        return run(self._admission(action_type, extract, args, kwargs, on_review, mode, call), self._perform)
+
+    async def aadmit(
+        self,
+        action_type: str,
+        extract: Extract,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        on_review: str | None = None,
+        mode: str | None = None,
+        call: Call | None = None,
+    ) -> Entry:
+        """`admit` for async callers."""
+        return await arun(self._admission(action_type, extract, args, kwargs, on_review, mode, call), self._aperform)
+
+    def _admission(
+        self,
+        action_type: str,
+        extract: Extract,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        on_review: str | None,
+        mode: str | None,
+        call: Call | None,
+    ) -> Flow[Entry]:
+        facts = current_facts()
+        terms = self._terms_of(action_type, on_review, mode, facts is not None)
+        try:
+            entry = self._entry(action_type, _body(extract, args, kwargs, self._limit), terms, facts, call)
+        except Exception as error:
+            # Only a bug of ours gets here. In shadow it must not reach the caller; elsewhere it must not allow.
+            if terms.mode != "shadow":
+                raise
+            return self._lost(action_type, error)
+        action = entry.action
+        if not action.enforced:
+            self._worker.put(entry, len(action.snapshot.body))
+            return entry
+        entry.decision = yield from decide(entry, terms, time.monotonic, self._enqueue)
+        entry.latency_us = max(0, int((time.time() - action.time) * 1_000_000))
+        self._after(entry, entry.decision)
+        return entry
+
+    def _entry(self, action_type: str, body: Snapshot, terms: Terms, facts: Facts | None, call: Call | None) -> Entry:
+        observed = current_observed()
+        now = time.time()
+        context = observed.plain if observed is not None else None
+        subject, route, request = (facts.subject, facts.route, facts.request) if facts else (None, None, None)
+        side = None
+        if terms.mode == "sample":
+            side = bucket(self.config.app_id, action_type, self.config.sample_key, subject, context, body)
+        return Entry(
+            Action(
+                new_action_id(now),
+                action_type,
+                body,
+                now,
+                terms.mode,
+                terms.mode == "enforce" or (side is not None and side < terms.sample_percent),
+                context,
+                subject,
+                route,
+                request,
+                side,
+                terms.on_review in ("fail_open", "shadow"),
+                call,
+                current_approval(),
+            ),
+            late=self._late,
+        )
+
+    def _lost(self, action_type: str, error: Exception) -> Entry:
+        self._counts["lost"] += 1
+        if self._counts["lost"] == 1:
+            logger.error("a shadow call of %s was not recorded; more are only counted", action_type, exc_info=error)
+        now = time.time()
+        return Entry(Action(new_action_id(now), action_type, Snapshot(b"{}"), now))
+
+    def _after(self, entry: Entry, decision: Decision) -> None:
+        """An enforced decision that is more than a plain allow: say so, and store what is not stored yet."""
+        if decision.error is not None or decision.status != "evaluated":
+            self._counts["refused" if decision.error is not None else "unavailable"] += 1
+            self._announcer.refused(entry.action, decision)
+        if decision.error is not None:
+            entry.settle("not-run")
+        if decision.status == "unavailable":
+            entry.verdict = entry.verdict or Verdict(Outcome.DENY, reasons=decision.reasons)
+            self._worker.put(entry, len(entry.action.snapshot.body))
+
+    def _enqueue(self, entry: Entry) -> bool:
+        # What is stored already is queued only to be announced; its result then travels by itself.
+        entry.taken = entry.verdict is not None and entry.verdict.recorded
+        return self._worker.offer(entry, len(entry.action.snapshot.body))
+
+    def _terms_of(self, action_type: str, on_review: str | None, mode: str | None, in_request: bool) -> Terms:
+        key = (action_type, on_review, mode, in_request)
+        terms = self._terms.get(key)
+        if terms is None:
+            terms = self.config.terms(action_type, on_review=on_review, mode=mode, in_request=in_request)
+            if len(self._terms) < 10_000:  # action types are a program's own words; bound them all the same
+                self._terms[key] = terms
+        return terms
+
+    def _record(self, batch: Sequence[Any], final: bool) -> None:
+        """The background thread's work: evaluate what shadow let pass, store, then announce."""
+        late: list[tuple[str, Result]] = [(entry.action.action_id, result) for entry, result in _pairs(batch)]
+        entries = [item for item in batch if isinstance(item, Entry)]
+        fresh = [entry for entry in entries if entry.verdict is None or not entry.verdict.recorded]
+        try:
+            if fresh:
+                self.supervisor.record(fresh)
+            dropped = self._worker.dropped - self._dropped_told
+            if late or dropped:
+                self.supervisor.report(late, dropped)
+                self._dropped_told += dropped
+        finally:
+            self._counts["decisions"] += len(entries)
+            for entry in entries:
+                self._announcer.observed(entry)
+
+    def add_hook(self, hook: _events.Hook) -> None:
+        """Call `hook(event)` on the background thread for every decision, and for every review that now waits."""
+        self._announcer.add_hook(hook)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until every decision made so far is stored, at most `timeout` seconds; False if it isn't."""
+        return self._worker.flush(timeout)
+
+    def stats(self) -> dict[str, int]:
+        """Counts since this guard was made: decisions, refused, unavailable, lost, waiting, dropped, hook_errors."""
+        return {
+            **self._counts,
+            "waiting": self._worker.waiting,
+            "dropped": self._worker.dropped,
+            "hook_errors": self._announcer.hook_errors,
+        }
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Store what is queued, within `timeout` seconds, and release the supervisor; idempotent."""
+        if self._worker.close(timeout):
+            self.supervisor.close()
+
+    async def aclose(self, timeout: float = 5.0) -> None:
+        """`close` off the event loop."""
+        import anyio.to_thread
+
+        await anyio.to_thread.run_sync(self.close, timeout)
+
+
+def _pairs(batch: Sequence[Any]) -> list[tuple[Entry, Result]]:
+    return [item for item in batch if isinstance(item, tuple)]
+
+
+def _as_given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return args[0]
+
+
+def _body(extract: Extract, args: tuple[Any, ...], kwargs: dict[str, Any], limit: int) -> Snapshot:
+    try:
+        return snapshot(extract(args, kwargs), limit)
+    except Exception:
+        # In enforce this refuses the call, in shadow it is recorded so: the caller's own error comes from the
+        # caller's own function, never from describing it.
+        return Snapshot(b"{}", fault="payload-raised")
+
+
+def _decided(entry: Entry) -> Decision:
+    return entry.decision or Decision(
+        action_id=entry.action.action_id,
+        action_type=entry.action.action_type,
+        mode=entry.action.mode,
+        outcome=Outcome.ALLOW,
+        enforced=False,
+        status="unknown",
+    )
+
+
+def _accepted(decision: Decision) -> Decision:
+    if decision.error is not None:
+        raise decision.error
+    return decision
+
+
+def _policy_problems(config: GuardConfig) -> tuple[str, ...]:
+    """What is wrong with the policy, told together with other faults instead of after they are mended."""
+    from supervisor_guards.embedded.parts import open_policy
+
+    try:
+        if config.enforces:
+            open_policy(config)
+    except ConfigurationError as error:
+        return error.problems
+    return ()
+
+
+def _embedded(config: GuardConfig) -> Supervisor:
+    from supervisor_guards.embedded.supervisor import EmbeddedSupervisor
+
+    return EmbeddedSupervisor.from_config(config)

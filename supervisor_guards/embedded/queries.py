@@ -1,0 +1,175 @@
+"""What people and consoles read. Aggregates come from the roll-ups, never from the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from supervisor_guards.embedded import rows
+from supervisor_guards.embedded.rollups import MINUTE_US, percentiles
+from supervisor_guards.embedded.rows import Percentiles, Review, RuleTotal, StoredDecision, Total
+from supervisor_guards.embedded.schema import (
+    counts,
+    decisions,
+    drops,
+    latencies,
+    results,
+    reviews,
+    rule_counts,
+)
+from supervisor_guards.embedded.transitions import FINAL
+
+
+def _decisions() -> Select[Any]:
+    columns = [column for column in decisions.c if column.name != "result"]
+    result = func.coalesce(decisions.c.result, results.c.result).label("result")
+    joined = decisions.outerjoin(results, results.c.action_id == decisions.c.action_id)
+    return select(*columns, result).select_from(joined)
+
+
+def decision(connection: Connection, action_id: str) -> StoredDecision | None:
+    row = connection.execute(_decisions().where(decisions.c.action_id == action_id)).mappings().first()
+    return rows.stored(dict(row)) if row else None
+
+
+def page(
+    connection: Connection,
+    limit: int,
+    before: int | None,
+    after: int | None,
+    rule: str | None,
+    filters: dict[str, Any],
+) -> list[StoredDecision]:
+    query = _decisions()
+    for name, value in filters.items():
+        if value is not None:
+            query = query.where(decisions.c[name] == value)
+    if rule is not None:
+        query = query.where(_has_rule(connection, rule))
+    if before is not None:
+        query = query.where(decisions.c.id < before)
+    if after is not None:
+        query = query.where(decisions.c.id > after)
+    query = query.order_by(decisions.c.id if after is not None else decisions.c.id.desc()).limit(limit)
+    return [rows.stored(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _has_rule(connection: Connection, rule: str) -> Any:
+    if connection.dialect.name == "postgresql":
+        return cast(decisions.c.rule_ids, JSONB).contains([rule])
+    ids = func.json_each(decisions.c.rule_ids).table_valued("value")
+    return exists(select(1).select_from(ids).where(ids.c.value == rule))
+
+
+def review_page(connection: Connection, status: str | None, limit: int, before: int | None) -> list[Review]:
+    query = select(reviews).order_by(reviews.c.id.desc()).limit(limit)
+    if status is not None:
+        query = query.where(reviews.c.status == status)
+    if before is not None:
+        query = query.where(reviews.c.id < before)
+    return [rows.review(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def any_due(connection: Connection, now: int) -> bool:
+    """Whether a review is pending past its time."""
+    due = and_(reviews.c.status == "pending", reviews.c.expires_at <= now)
+    return connection.execute(select(reviews.c.id).where(due).limit(1)).first() is not None
+
+
+def totals(connection: Connection, since: int, by: Sequence[str]) -> list[Total]:
+    c = counts.c
+    refused = ("review", "deny")
+
+    def of(condition: Any) -> Any:
+        return func.coalesce(func.sum(case((condition, c.count), else_=0)), 0)
+
+    keys = [c[name] for name in by]
+    query = select(
+        *keys,
+        func.coalesce(func.sum(c.count), 0).label("decisions"),
+        of(and_(c.enforced, c.outcome.in_(refused))).label("blocked"),
+        of(and_(~c.enforced, c.would_have.in_(refused))).label("would_block"),
+        of(or_(and_(c.enforced, c.outcome == "review"), and_(~c.enforced, c.would_have == "review"))).label("review"),
+        of(c.status == "unavailable").label("unavailable"),
+        of(c.status == "unknown").label("unknown"),
+    ).where(c.minute >= since // MINUTE_US)
+    if keys:
+        query = query.group_by(*keys).order_by(*keys)
+    return [_total(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _total(row: dict[str, Any]) -> Total:
+    for name in ("decisions", "blocked", "would_block", "review", "unavailable", "unknown"):
+        row[name] = int(row[name])  # PostgreSQL sums a bigint to numeric
+    return Total(**row)
+
+
+def rule_totals(connection: Connection, since: int, action_type: str | None) -> list[RuleTotal]:
+    c = rule_counts.c
+    keys = (c.action_type, c.mode, c.rule_id, c.verdict)
+    total = func.sum(c.count)
+    query = select(*keys, total).where(c.minute >= since // MINUTE_US).group_by(*keys)
+    if action_type is not None:
+        query = query.where(c.action_type == action_type)
+    found = connection.execute(query.order_by(total.desc(), *keys))
+    return [RuleTotal(*row[:4], int(row[4])) for row in found]
+
+
+def latency(connection: Connection, since: int, action_type: str | None, mode: str | None) -> Percentiles:
+    c = latencies.c
+    query = select(c.bucket, func.sum(c.count)).where(c.minute >= since // MINUTE_US).group_by(c.bucket)
+    if action_type is not None:
+        query = query.where(c.action_type == action_type)
+    if mode is not None:
+        query = query.where(c.mode == mode)
+    return percentiles({bucket: int(count) for bucket, count in connection.execute(query)})
+
+
+def dropped(connection: Connection, since: int) -> int:
+    query = select(func.coalesce(func.sum(drops.c.count), 0)).where(drops.c.time >= since)
+    return int(connection.execute(query).scalar_one())
+
+
+def known(connection: Connection, action_ids: Sequence[str]) -> set[str]:
+    """Those of `action_ids` that have a decision row."""
+    found: set[str] = set()
+    for start in range(0, len(action_ids), 500):
+        chunk = action_ids[start : start + 500]
+        found.update(
+            connection.execute(select(decisions.c.action_id).where(decisions.c.action_id.in_(chunk))).scalars()
+        )
+    return found
+
+
+def purge(connection: Connection, before: int, batch: int) -> int:
+    """Delete the oldest decisions with their results, and reviews that are over; how many rows went."""
+    old = (
+        select(decisions.c.id, decisions.c.action_id)
+        .where(decisions.c.time < before)
+        .order_by(decisions.c.time)
+        .limit(batch)
+    )
+    found = connection.execute(old).all()
+    ids = [row.id for row in found]
+    for start in range(0, len(ids), 500):
+        chunk = [row.action_id for row in found[start : start + 500]]
+        connection.execute(delete(results).where(results.c.action_id.in_(chunk)))
+        connection.execute(delete(decisions).where(decisions.c.id.in_(ids[start : start + 500])))
+    over = select(reviews.c.id).where(reviews.c.created_at < before, reviews.c.status.in_(FINAL)).limit(batch)
+    gone = connection.execute(delete(reviews).where(reviews.c.id.in_(over)))
+    connection.execute(delete(drops).where(drops.c.time < before))
+    return len(ids) + gone.rowcount

@@ -1,0 +1,204 @@
+"""What goes into the store and what comes out. Times are whole microseconds since the epoch, UTC."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from supervisor_guards._model import Hit, Mode, Result, ReviewState, ReviewStatus, Status
+
+__all__ = ["DecisionRow", "Percentiles", "Review", "RuleTotal", "StoredDecision", "Total", "now_us"]
+
+_encode = msgspec.json.Encoder().encode
+_reasons = msgspec.json.Decoder(tuple[str, ...]).decode
+_hits = msgspec.json.Decoder(tuple[Hit, ...]).decode
+
+
+def now_us() -> int:
+    """The time, in microseconds since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision to be stored. `payload` and `context` are redacted JSON text."""
+
+    action_id: str
+    time: int
+    app_id: str = ""
+    action_type: str
+    route: str | None = None
+    subject: str | None = None
+    mode: Mode
+    enforced: bool
+    outcome: str
+    """What the caller got: allow, review or deny."""
+    would_have: str | None = None
+    """What enforce would have answered; None when this was enforced, or when it isn't known."""
+    status: Status = "evaluated"
+    reasons: tuple[str, ...] = ()
+    rule_ids: tuple[str, ...] = ()
+    hits: tuple[Hit, ...] = ()
+    policy_name: str | None = None
+    policy_version: str | None = None
+    policy_hash: str | None = None
+    sample_bucket: int | None = None
+    payload: str | None = None
+    context: str | None = None
+    digest: str | None = None
+    latency_us: int = 0
+    result: Result | None = None
+    """None where it wasn't known yet; it then follows through `write(results=...)`."""
+
+
+class StoredDecision(DecisionRow, frozen=True, kw_only=True):
+    """A decision as read. `id` grows in the order of writing and is the paging cursor."""
+
+    id: int
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """A review case. `id` grows in the order of writing and is the paging cursor."""
+
+    id: int
+    action_id: str
+    created_at: int
+    expires_at: int
+    status: ReviewStatus
+    digest: str | None
+    subject: str | None
+    requester: str | None
+    """The context's user id: who asked, as far as the application said."""
+    action_type: str
+    route: str | None
+    payload: str | None
+    reasons: tuple[str, ...]
+    approver: str | None = None
+    notes: str | None = None
+    resolved_at: int | None = None
+    used_at: int | None = None
+
+    @property
+    def state(self) -> ReviewState:
+        """The part a waiting caller needs."""
+        return ReviewState(self.action_id, self.status, self.approver, self.notes)
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of decisions that share the columns grouped by; the other columns are None."""
+
+    minute: int | None = None
+    """Minutes since the epoch."""
+    app_id: str | None = None
+    action_type: str | None = None
+    route: str | None = None
+    mode: str | None = None
+    decisions: int
+    blocked: int
+    """Enforced, and not allowed."""
+    would_block: int
+    """Not enforced, and enforce would not have allowed it."""
+    review: int
+    """Decisions, enforced or not, whose verdict was review; part of the two above."""
+    unavailable: int
+    unknown: int
+
+
+class RuleTotal(msgspec.Struct, frozen=True):
+    """How often a rule hit."""
+
+    action_type: str
+    mode: str
+    rule_id: str
+    verdict: str
+    count: int
+
+
+class Percentiles(msgspec.Struct, frozen=True):
+    """Latency in microseconds, within 1/32 of the true value; None where nothing was decided."""
+
+    p50: int | None
+    p95: int | None
+    p99: int | None
+    count: int
+
+
+GROUPS = ("minute", "app_id", "action_type", "route", "mode")
+FILTERS = ("app_id", "action_type", "route", "subject", "mode", "outcome", "would_have", "status", "enforced")
+
+
+def check_groups(by: Sequence[str]) -> None:
+    """Raises `ValueError` for a column totals can't be grouped by."""
+    for name in by:
+        if name not in GROUPS:
+            raise ValueError(f"totals by {name!r}: choose from {', '.join(GROUPS)}")
+
+
+def check_filters(filters: dict[str, Any]) -> None:
+    """Raises `TypeError` for a column decisions can't be filtered by."""
+    for name in filters:
+        if name not in FILTERS:
+            raise TypeError(f"decisions by {name!r}: choose from {', '.join((*FILTERS, 'rule'))}")
+
+
+COLUMNS: tuple[str, ...] = DecisionRow.__struct_fields__
+
+
+def parameters(row: DecisionRow) -> tuple[Any, ...]:
+    """The values of `row` in the order of `COLUMNS`."""
+    return (
+        row.action_id, row.time, row.app_id, row.action_type, row.route, row.subject, row.mode, row.enforced,
+        row.outcome, row.would_have, row.status,
+        _encode(row.reasons).decode() if row.reasons else "[]",
+        _encode(row.rule_ids).decode() if row.rule_ids else "[]",
+        _encode(row.hits).decode() if row.hits else "[]",
+        row.policy_name, row.policy_version, row.policy_hash, row.sample_bucket, row.payload, row.context,
+        row.digest, row.latency_us, row.result,
+    )  # fmt: skip
+
+
+def stored(values: dict[str, Any]) -> StoredDecision:
+    """A row as the database gives it."""
+    values["reasons"] = _reasons(values["reasons"])
+    values["rule_ids"] = _reasons(values["rule_ids"])
+    values["hits"] = _hits(values["hits"])
+    values["enforced"] = bool(values["enforced"])
+    return StoredDecision(**values)
+
+
+def review(values: dict[str, Any]) -> Review:
+    """A review as the database gives it."""
+    values["reasons"] = _reasons(values["reasons"])
+    return Review(**values)
+
+
+def as_json(value: Any) -> str:
+    """JSON text."""
+    return _encode(value).decode()
+
+
+def clean_text(text: str) -> str:
+    """`text` without what a database refuses: NUL (PostgreSQL) and lone surrogates (both)."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def clean(row: DecisionRow) -> DecisionRow:
+    """`row` with every text cleaned, so that what a request carries can't cost the batch it travels in."""
+
+    def scrub(value: Any) -> Any:
+        if isinstance(value, str):
+            return clean_text(value)
+        if isinstance(value, tuple):
+            return tuple(map(scrub, value))
+        if isinstance(value, Hit):
+            return Hit(*map(clean_text, (value.rule_id, value.action, value.reason, value.explanation)))
+        return value
+
+    return DecisionRow(**{name: scrub(getattr(row, name)) for name in COLUMNS})
+
+
+def replace(record: Review, **changes: Any) -> Review:
+    """`record` with some fields changed."""
+    return msgspec.structs.replace(record, **changes)

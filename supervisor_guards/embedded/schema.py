@@ -1,0 +1,142 @@
+"""The tables, once for SQLite and PostgreSQL. A change here needs a migration, and `VERSION` one more."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text
+
+VERSION = 1
+"""What `PRAGMA user_version` (SQLite) or `sg_meta` (PostgreSQL) says when the schema is current."""
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only in a column declared INTEGER.
+_SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+
+decisions = Table(
+    "sg_decisions",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("action_id", Text, nullable=False, unique=True),
+    Column("time", BigInteger, nullable=False),
+    Column("app_id", Text, nullable=False),
+    Column("action_type", Text, nullable=False),
+    Column("route", Text),
+    Column("subject", Text),
+    Column("mode", Text, nullable=False),
+    Column("enforced", Boolean, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("would_have", Text),
+    Column("status", Text, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("rule_ids", Text, nullable=False),
+    Column("hits", Text, nullable=False),
+    Column("policy_name", Text),
+    Column("policy_version", Text),
+    Column("policy_hash", Text),
+    Column("sample_bucket", Integer),
+    Column("payload", Text),
+    Column("context", Text),
+    Column("digest", Text),
+    Column("latency_us", BigInteger, nullable=False),
+    Column("result", Text),
+    Index("sg_decisions_time", "time"),
+    # A purged number never returns: a cursor that `--follow` holds stays good.
+    sqlite_autoincrement=True,
+)
+
+results = Table(
+    "sg_results",
+    metadata,
+    Column("action_id", Text, primary_key=True),
+    Column("result", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+reviews = Table(
+    "sg_reviews",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("action_id", Text, nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("digest", Text),
+    Column("subject", Text),
+    Column("requester", Text),
+    Column("action_type", Text, nullable=False),
+    Column("route", Text),
+    Column("payload", Text),
+    Column("reasons", Text, nullable=False),
+    Column("approver", Text),
+    Column("notes", Text),
+    Column("resolved_at", BigInteger),
+    Column("used_at", BigInteger),
+    Index("sg_reviews_status", "status", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Roll-ups: '' stands for no value, since a primary key holds no null.
+counts = Table(
+    "sg_counts",
+    metadata,
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("app_id", Text, primary_key=True),
+    Column("action_type", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("mode", Text, primary_key=True),
+    Column("enforced", Boolean, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("would_have", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
+rule_counts = Table(
+    "sg_rule_counts",
+    metadata,
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("action_type", Text, primary_key=True),
+    Column("mode", Text, primary_key=True),
+    Column("rule_id", Text, primary_key=True),
+    Column("verdict", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
+latencies = Table(
+    "sg_latencies",
+    metadata,
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("action_type", Text, primary_key=True),
+    Column("mode", Text, primary_key=True),
+    Column("bucket", Integer, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+)
+
+drops = Table(
+    "sg_drops",
+    metadata,
+    Column("time", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("sg_drops_time", "time"),
+)
+
+meta = Table(
+    "sg_meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+BESIDE: tuple[Table, ...] = (counts, rule_counts, latencies, results, drops)
+"""What a batch writes beside its decision rows, all of it from one JSON document."""
+
+
+def conflict(table: Table) -> str:
+    """What happens to a row of `BESIDE` that is there already: counts add up, the first result stays."""
+    key = ", ".join(column.name for column in table.primary_key)
+    if not key:
+        return ""
+    if "count" in table.c:
+        return f" ON CONFLICT ({key}) DO UPDATE SET count = {table.name}.count + excluded.count"
+    return f" ON CONFLICT ({key}) DO NOTHING"
