@@ -1,0 +1,50 @@
+"""The settings table of the docs is the settings' own."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor_guards import GuardConfig, configure
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+@pytest.fixture(scope="module")
+def generator() -> Any:
+    spec = importlib.util.spec_from_file_location("settings_table", DOCS / "settings_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_page_is_current(generator: Any) -> None:
+    text = generator.PAGE.read_text(encoding="utf-8")
+    assert generator.page(text) == text, "the settings changed: run `python docs/settings_table.py`"
+
+
+def test_every_setting_has_one_row(generator: Any) -> None:
+    rows = [line.split(" | ")[0].strip("|` ") for line in generator.table().splitlines()[2:]]
+    assert rows == [field.name for field in dataclasses.fields(GuardConfig) if field.name != "faults"]
+
+
+def test_every_keyword_of_configure_is_in_the_table(generator: Any) -> None:
+    keywords = inspect.signature(configure).parameters.keys() - {"review_timeout_ms"}
+    assert [name for name in keywords if f"| `{name}=` |" not in generator.table()] == []
+
+
+def test_no_default_shows_a_secret_or_an_address(generator: Any) -> None:
+    (row,) = [line for line in generator.table().splitlines() if line.startswith("| `shared_secret`")]
+    assert "| `None` |" in row
+
+
+def test_page_without_markers_is_an_error(generator: Any) -> None:
+    with pytest.raises(ValueError, match="settings: begin"):
+        generator.page("# Configuration\n")
