@@ -60,4 +60,4 @@ def existing_store(config: GuardConfig) -> Store | MemoryStore:
             f"no decision store yet: {file} isn't there; it is made at the first guarded call. Run this where the "
             "application runs, or name the store with SUPERVISOR_STATE_DIR or SUPERVISOR_DATABASE_URL"
         )
-    return open_store(store_url(config))
+    return open_store(store_url(config), sealer=parts.sealer(config))

@@ -121,7 +121,7 @@ class ReviewDesk:
         _check_may_review(reviewer, action_id)
         if decision == "approved":
             self._check_not_own(action_id, reviewer)
-        return self._store.resolve(action_id, decision, clean_text(reviewer.name), _cleaned(notes))
+        return self._store.resolve(action_id, decision, reviewer.name, notes)
 
     def abandon(self, action_id: str, reviewer: Principal, notes: str | None = None) -> ReviewState:
         """Close a pending review that nobody needs any more; its action can't run.
@@ -129,7 +129,7 @@ class ReviewDesk:
         Raises `NotAReviewer`, `ReviewResolved`, `ReviewNotFound`.
         """
         _check_may_review(reviewer, action_id)
-        return self._store.resolve(action_id, "abandoned", clean_text(reviewer.name), _cleaned(notes))
+        return self._store.resolve(action_id, "abandoned", reviewer.name, notes)
 
     def _check_not_own(self, action_id: str, reviewer: Principal) -> None:
         """Needs no transaction with the approval: who asked never changes."""
@@ -147,7 +147,3 @@ def _check_may_review(reviewer: Principal, action_id: str) -> None:
 
 def _folded(name: str) -> str:
     return clean_text(name).strip().casefold()
-
-
-def _cleaned(notes: str | None) -> str | None:
-    return None if notes is None else clean_text(notes)

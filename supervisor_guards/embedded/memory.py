@@ -24,8 +24,10 @@ from supervisor_guards.embedded.rows import (
     Total,
     check_filters,
     check_groups,
+    clean_text,
     now_us,
     replace,
+    with_case,
 )
 
 __all__ = ["MemoryStore"]
@@ -75,17 +77,24 @@ class MemoryStore:
                 self._drops = [*self._drops[-999:], (self._clock(), drops)]
             self._bound()
 
-    def write_with_review(self, row: DecisionRow, expires_at: int, requester: str | None = None) -> None:
-        """Keep a decision and its pending review."""
+    def write_with_review(
+        self, row: DecisionRow, expires_at: int, requester: str | None = None, *, same_since: int | None = None
+    ) -> str:
+        """Keep a decision and its pending review, its own or an open one of the same; the review's action id."""
         with self._lock:
             if row.action_id in self._decisions:
-                return
+                return self._decisions[row.action_id].case_id or row.action_id
+            for review in list(self._reviews.values()) if same_since is not None else ():
+                if transitions.same(self._review(review.action_id), row, requester, same_since):
+                    self.write([with_case(row, review.action_id)])
+                    return review.action_id
             self._reviews[row.action_id] = Review(
                 id=next(self._ids), action_id=row.action_id, created_at=row.time, expires_at=expires_at,
                 status="pending", digest=row.digest, subject=row.subject, requester=requester,
                 action_type=row.action_type, route=row.route, payload=row.payload, reasons=row.reasons,
             )  # fmt: skip
-            self.write([row])
+            self.write([with_case(row, row.action_id)])
+            return row.action_id
 
     def review(self, action_id: str) -> ReviewState:
         """Where the review stands. Raises `ReviewNotFound`."""
@@ -112,6 +121,7 @@ class MemoryStore:
             if review.status != "pending":
                 raise transitions.already(review)
             expires_at = review.expires_at if valid_until is None else valid_until
+            approver, notes = clean_text(approver), None if notes is None else clean_text(notes)
             return self._put(
                 review, status=status, approver=approver, notes=notes, resolved_at=self._clock(),
                 expires_at=expires_at,
@@ -222,10 +232,14 @@ class MemoryStore:
     def purge(self, before: int, batch: int = 1000) -> int:
         """Forget decisions older than `before`, and reviews that are over. Returns the rows."""
         with self._lock:
-            old = [row.action_id for row in self._decisions.values() if row.time < before]
+            settled = [self._review(action_id) for action_id in list(self._reviews)]
+            waiting = {review.action_id for review in settled if review.status in transitions.OPEN}
+            old = [
+                row.action_id for row in self._decisions.values() if row.time < before and row.case_id not in waiting
+            ]
             over = [
                 review.action_id
-                for review in self._reviews.values()
+                for review in settled
                 if review.created_at < before and review.status in transitions.FINAL
             ]
             for action_id in old:
@@ -234,6 +248,13 @@ class MemoryStore:
             for action_id in over:
                 del self._reviews[action_id]
             return len(old) + len(over)
+
+    def purge_some(self, before: int, batch: int = 1000) -> int:
+        """`purge`."""
+        return self.purge(before, batch)
+
+    def anchor(self) -> None:
+        """None: nothing here is evidence."""
 
     def close(self) -> None:
         """Nothing to release."""

@@ -11,7 +11,6 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    delete,
     exists,
     func,
     or_,
@@ -20,25 +19,31 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from supervisor_guards.embedded import rows
+from supervisor_guards.embedded.anchors import Anchor
 from supervisor_guards.embedded.rollups import MINUTE_US, percentiles
 from supervisor_guards.embedded.rows import Percentiles, Review, RuleTotal, StoredDecision, Total
 from supervisor_guards.embedded.schema import (
     counts,
     decisions,
     drops,
+    events,
     latencies,
-    results,
     reviews,
     rule_counts,
+    segments,
 )
-from supervisor_guards.embedded.transitions import FINAL
 
 
 def _decisions() -> Select[Any]:
-    columns = [column for column in decisions.c if column.name != "result"]
-    result = func.coalesce(decisions.c.result, results.c.result).label("result")
-    joined = decisions.outerjoin(results, results.c.action_id == decisions.c.action_id)
-    return select(*columns, result).select_from(joined)
+    columns = [decisions.c[name] for name in ("id", *rows.COLUMNS) if name != "result"]
+    late = (
+        select(events.c.kind)
+        .where(events.c.action_id == decisions.c.action_id, events.c.kind.in_(rows.RESULTS))
+        .order_by(events.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(*columns, func.coalesce(decisions.c.result, late).label("result"))
 
 
 def decision(connection: Connection, action_id: str) -> StoredDecision | None:
@@ -144,32 +149,18 @@ def dropped(connection: Connection, since: int) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def known(connection: Connection, action_ids: Sequence[str]) -> set[str]:
-    """Those of `action_ids` that have a decision row."""
-    found: set[str] = set()
+def case_ids(connection: Connection, action_ids: Sequence[str]) -> dict[str, str | None]:
+    """Those of `action_ids` that have a decision row, each with the review it waits for."""
+    found: dict[str, str | None] = {}
     for start in range(0, len(action_ids), 500):
-        chunk = action_ids[start : start + 500]
-        found.update(
-            connection.execute(select(decisions.c.action_id).where(decisions.c.action_id.in_(chunk))).scalars()
-        )
+        chunk = decisions.c.action_id.in_(action_ids[start : start + 500])
+        known = connection.execute(select(decisions.c.action_id, decisions.c.case_id).where(chunk))
+        found.update((row.action_id, row.case_id) for row in known)
     return found
 
 
-def purge(connection: Connection, before: int, batch: int) -> int:
-    """Delete the oldest decisions with their results, and reviews that are over; how many rows went."""
-    old = (
-        select(decisions.c.id, decisions.c.action_id)
-        .where(decisions.c.time < before)
-        .order_by(decisions.c.time)
-        .limit(batch)
-    )
-    found = connection.execute(old).all()
-    ids = [row.id for row in found]
-    for start in range(0, len(ids), 500):
-        chunk = [row.action_id for row in found[start : start + 500]]
-        connection.execute(delete(results).where(results.c.action_id.in_(chunk)))
-        connection.execute(delete(decisions).where(decisions.c.id.in_(ids[start : start + 500])))
-    over = select(reviews.c.id).where(reviews.c.created_at < before, reviews.c.status.in_(FINAL)).limit(batch)
-    gone = connection.execute(delete(reviews).where(reviews.c.id.in_(over)))
-    connection.execute(delete(drops).where(drops.c.time < before))
-    return len(ids) + gone.rowcount
+def anchor(connection: Connection) -> Anchor | None:
+    """The newest segment."""
+    columns = [segments.c[name] for name in Anchor.__struct_fields__]
+    found = connection.execute(select(*columns).order_by(segments.c.segment.desc()).limit(1)).first()
+    return None if found is None else Anchor(*found)

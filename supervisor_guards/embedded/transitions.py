@@ -34,6 +34,22 @@ def opened(row: DecisionRow, expires_at: int, requester: str | None) -> dict[str
     }  # fmt: skip
 
 
+OPEN = ("pending", "approved")
+"""What a repeated request joins, and what keeps a purge away."""
+
+
+def same(review: Review, row: DecisionRow, requester: str | None, since: int | None) -> bool:
+    """Whether `row` asks for what `review` decides: the same content by the same people, not long ago."""
+    return (
+        since is not None
+        and bool(row.digest)
+        and review.status in OPEN
+        and review.created_at > since
+        and (review.digest, review.action_type, review.route) == (row.digest, row.action_type, row.route)
+        and (review.subject, review.requester) == (row.subject, requester)
+    )
+
+
 def lapsed(review: Review, now: int) -> bool:
     """Whether nobody decided in time."""
     return review.status == "pending" and review.expires_at <= now

@@ -1,4 +1,4 @@
-"""Decisions, results, reviews, and the roll-ups."""
+"""Decisions, events, their chain, reviews, and the roll-ups."""
 
 from __future__ import annotations
 
@@ -39,14 +39,44 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text),
         sa.Column("latency_us", sa.BigInteger, nullable=False),
         sa.Column("result", sa.Text),
+        sa.Column("case_id", sa.Text),
+        sa.Column("segment", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.Text, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_index("sg_decisions_time", "sg_decisions", ["time"])
     op.create_table(
-        "sg_results",
-        sa.Column("action_id", sa.Text, primary_key=True),
-        sa.Column("result", sa.Text, nullable=False),
+        "sg_events",
+        sa.Column("id", serial, primary_key=True, autoincrement=True),
+        sa.Column("action_id", sa.Text, nullable=False),
         sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("actor", sa.Text),
+        sa.Column("notes", sa.Text),
+        sa.Column("until", sa.BigInteger),
+        sa.Column("segment", sa.BigInteger, nullable=False),
+        sa.Column("mac", sa.Text, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("sg_events_action", "sg_events", ["action_id", "id"])
+    op.create_table(
+        "sg_segments",
+        sa.Column("segment", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("decisions", sa.BigInteger, nullable=False),
+        sa.Column("events", sa.BigInteger, nullable=False),
+        sa.Column("head", sa.Text, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "sg_tombstones",
+        sa.Column("segment", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("head", sa.Text, nullable=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("decisions", sa.BigInteger, nullable=False),
+        sa.Column("events", sa.BigInteger, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
+        sa.Column("mac", sa.Text, nullable=False),
     )
     op.create_table(
         "sg_reviews",
@@ -66,9 +96,12 @@ def upgrade() -> None:
         sa.Column("notes", sa.Text),
         sa.Column("resolved_at", sa.BigInteger),
         sa.Column("used_at", sa.BigInteger),
+        sa.Column("segment", sa.BigInteger, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_index("sg_reviews_status", "sg_reviews", ["status", "id"])
+    op.create_index("sg_reviews_digest", "sg_reviews", ["digest"])
+    op.create_index("sg_reviews_segment", "sg_reviews", ["segment"])
     op.create_table(
         "sg_counts",
         sa.Column("minute", sa.BigInteger, primary_key=True, autoincrement=False),
