@@ -132,10 +132,7 @@ TAMPERED: dict[str, tuple[tuple[str, ...], set[str]]] = {
         {"chain-broken"},
     ),
     "a row of nobody's": (
-        (
-            f"INSERT INTO sg_decisions (action_id, segment, {REST}) SELECT 'forged', 77, {REST} FROM sg_decisions"
-            " WHERE segment = 2",
-        ),
+        (f"INSERT INTO sg_decisions (action_id,segment,{REST}) SELECT 'x', 77, {REST} FROM sg_decisions WHERE id=1",),
         {"added"},
     ),
     "an edited event": (
