@@ -216,7 +216,7 @@ def test_many_candidates_are_counted(store: Store) -> None:
         opened(store, f"01234567-{number}")
     line = refused(run("show", "01234567"))
     assert "01234567-6 (pending)" in line
-    assert " and 2 more; give more of the id" in line
+    assert " and others; give more of the id" in line
 
 
 def test_wrong_usage(store: Store) -> None:

@@ -145,16 +145,30 @@ class MemoryStore:
                 return review.state
             return self._put(review, status="executed", used_at=self._clock())
 
-    def reviews(self, status: str | None = None, limit: int = 100, before: int | None = None) -> list[Review]:
-        """Reviews, newest first."""
+    def reviews(
+        self, status: str | None = None, limit: int = 100, before: int | None = None, after: int | None = None
+    ) -> list[Review]:
+        """Reviews, newest first; with `after`, oldest first."""
         with self._lock:
-            found = (self._review(action_id) for action_id in reversed(list(self._reviews)))
+            found = [self._review(action_id) for action_id in list(self._reviews)]
             wanted = (
                 review
-                for review in found
-                if (status is None or review.status == status) and (before is None or review.id < before)
+                for review in (found if after is not None else reversed(found))
+                if (status is None or review.status == status)
+                and (before is None or review.id < before)
+                and (after is None or review.id > after)
             )
             return list(itertools.islice(wanted, limit))
+
+    def waiting(self) -> int:
+        """How many reviews are pending."""
+        return len(self.reviews("pending", self._capacity * 2))
+
+    def reviews_named(self, prefix: str, limit: int = 100) -> list[Review]:
+        """Reviews whose action id begins with `prefix`."""
+        with self._lock:
+            named = sorted(action_id for action_id in self._reviews if action_id.startswith(prefix))
+            return [self._review(action_id) for action_id in named[:limit]]
 
     def decision(self, action_id: str) -> StoredDecision | None:
         """The decision on an action; None where there is none, or none any more."""

@@ -15,6 +15,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -32,6 +33,9 @@ from supervisor_guards.embedded.schema import (
     rule_counts,
     segments,
 )
+
+_COMMON = {"outcome": "allow", "would_have": "allow", "status": "evaluated"}
+"""What most rows say; the others are in a partial index."""
 
 
 def _decisions() -> Select[Any]:
@@ -63,6 +67,9 @@ def page(
     for name, value in filters.items():
         if value is not None:
             query = query.where(decisions.c[name] == value)
+            if name in _COMMON and value != _COMMON[name]:
+                # Said once more in the words of the partial index, so that the planner sees that it holds.
+                query = query.where(text(f"{decisions.name}.{name} <> '{_COMMON[name]}'"))
     if rule is not None:
         query = query.where(_has_rule(connection, rule))
     if before is not None:
@@ -80,12 +87,29 @@ def _has_rule(connection: Connection, rule: str) -> Any:
     return exists(select(1).select_from(ids).where(ids.c.value == rule))
 
 
-def review_page(connection: Connection, status: str | None, limit: int, before: int | None) -> list[Review]:
-    query = select(reviews).order_by(reviews.c.id.desc()).limit(limit)
+def review_page(
+    connection: Connection, status: str | None, limit: int, before: int | None, after: int | None
+) -> list[Review]:
+    query = select(reviews).order_by(reviews.c.id if after is not None else reviews.c.id.desc()).limit(limit)
     if status is not None:
         query = query.where(reviews.c.status == status)
     if before is not None:
         query = query.where(reviews.c.id < before)
+    if after is not None:
+        query = query.where(reviews.c.id > after)
+    return [rows.review(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def waiting(connection: Connection) -> int:
+    """How many reviews are pending."""
+    pending = select(func.count()).select_from(reviews).where(reviews.c.status == "pending")
+    return int(connection.execute(pending).scalar_one())
+
+
+def reviews_named(connection: Connection, prefix: str, limit: int) -> list[Review]:
+    """Reviews whose action id begins with `prefix`, by its index."""
+    named = and_(reviews.c.action_id >= prefix, reviews.c.action_id < prefix + "\U0010ffff")
+    query = select(reviews).where(named).order_by(reviews.c.action_id).limit(limit)
     return [rows.review(dict(row)) for row in connection.execute(query).mappings()]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
 
 VERSION = 1
 """What `PRAGMA user_version` (SQLite) or `sg_meta` (PostgreSQL) says when the schema is current."""
@@ -11,6 +11,16 @@ metadata = MetaData()
 
 # SQLite numbers rows by itself only in a column declared INTEGER.
 _SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+
+# The C order of characters lets an index find the ids that begin so.
+_ID = Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def _partial(name: str, column: str, common: str) -> Index:
+    """An index of the rows where `column` is anything but `common`."""
+    rest = text(f"{column} <> '{common}'")
+    return Index(name, column, "id", sqlite_where=rest, postgresql_where=rest)
+
 
 decisions = Table(
     "sg_decisions",
@@ -42,7 +52,11 @@ decisions = Table(
     Column("case_id", Text),
     Column("segment", BigInteger, nullable=False),
     Column("mac", Text, nullable=False),
-    Index("sg_decisions_time", "time"),
+    # What is rare has a small index of its own, and what is common is found at once from the newest row back.
+    Index("sg_decisions_action", "action_type", "id"),
+    _partial("sg_decisions_refused", "outcome", "allow"),
+    _partial("sg_decisions_would", "would_have", "allow"),
+    _partial("sg_decisions_failed", "status", "evaluated"),
     # A purged number never returns: a cursor that `--follow` holds stays good.
     sqlite_autoincrement=True,
 )
@@ -91,7 +105,7 @@ reviews = Table(
     "sg_reviews",
     metadata,
     Column("id", _SERIAL, primary_key=True, autoincrement=True),
-    Column("action_id", Text, nullable=False, unique=True),
+    Column("action_id", _ID, nullable=False, unique=True),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("status", Text, nullable=False),
@@ -108,6 +122,7 @@ reviews = Table(
     Column("used_at", BigInteger),
     Column("segment", BigInteger, nullable=False),
     Index("sg_reviews_status", "status", "id"),
+    Index("sg_reviews_due", "status", "expires_at"),
     Index("sg_reviews_digest", "digest"),
     Index("sg_reviews_segment", "segment"),
     sqlite_autoincrement=True,

@@ -224,15 +224,32 @@ class Store:
 
         self._transact(work)
 
-    def reviews(self, status: str | None = None, limit: int = 100, before: int | None = None) -> list[Review]:
-        """Reviews, newest first; the next page is `before` the last one's `id`."""
+    def reviews(
+        self, status: str | None = None, limit: int = 100, before: int | None = None, after: int | None = None
+    ) -> list[Review]:
+        """Reviews, newest first; the next page is `before` the last one's `id`. With `after`, oldest first."""
+        self._expire_due()
+        with self._connections.reading() as held:
+            return queries.review_page(held, status, limit, before, after)
+
+    def waiting(self) -> int:
+        """How many reviews are pending."""
+        self._expire_due()
+        with self._connections.reading() as held:
+            return queries.waiting(held)
+
+    def reviews_named(self, prefix: str, limit: int = 100) -> list[Review]:
+        """Reviews whose action id begins with `prefix`."""
+        self._expire_due()
+        with self._connections.reading() as held:
+            return queries.reviews_named(held, prefix, limit)
+
+    def _expire_due(self) -> None:
         now = self._clock()
         with self._connections.reading() as held:
             due = queries.any_due(held, now)
         if due:
             self._expire(now)
-        with self._connections.reading() as held:
-            return queries.review_page(held, status, limit, before)
 
     # Reading
 

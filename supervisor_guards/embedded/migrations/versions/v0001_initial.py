@@ -44,7 +44,14 @@ def upgrade() -> None:
         sa.Column("mac", sa.Text, nullable=False),
         sqlite_autoincrement=True,
     )
-    op.create_index("sg_decisions_time", "sg_decisions", ["time"])
+    op.create_index("sg_decisions_action", "sg_decisions", ["action_type", "id"])
+    for name, column, condition in (
+        ("sg_decisions_refused", "outcome", "outcome <> 'allow'"),
+        ("sg_decisions_would", "would_have", "would_have <> 'allow'"),
+        ("sg_decisions_failed", "status", "status <> 'evaluated'"),
+    ):
+        where = sa.text(condition)
+        op.create_index(name, "sg_decisions", [column, "id"], sqlite_where=where, postgresql_where=where)
     op.create_table(
         "sg_events",
         sa.Column("id", serial, primary_key=True, autoincrement=True),
@@ -81,7 +88,9 @@ def upgrade() -> None:
     op.create_table(
         "sg_reviews",
         sa.Column("id", serial, primary_key=True, autoincrement=True),
-        sa.Column("action_id", sa.Text, nullable=False, unique=True),
+        sa.Column(
+            "action_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False, unique=True
+        ),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
@@ -100,6 +109,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("sg_reviews_status", "sg_reviews", ["status", "id"])
+    op.create_index("sg_reviews_due", "sg_reviews", ["status", "expires_at"])
     op.create_index("sg_reviews_digest", "sg_reviews", ["digest"])
     op.create_index("sg_reviews_segment", "sg_reviews", ["segment"])
     op.create_table(
