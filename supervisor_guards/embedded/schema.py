@@ -81,7 +81,7 @@ events = Table(
 segments = Table(
     "sg_segments",
     metadata,
-    Column("segment", BigInteger, primary_key=True, autoincrement=False),
+    Column("segment", _SERIAL, primary_key=True, autoincrement=False),
     Column("time", BigInteger, nullable=False),
     Column("decisions", BigInteger, nullable=False),
     Column("events", BigInteger, nullable=False),
@@ -92,7 +92,7 @@ segments = Table(
 tombstones = Table(
     "sg_tombstones",
     metadata,
-    Column("segment", BigInteger, primary_key=True, autoincrement=False),
+    Column("segment", _SERIAL, primary_key=True, autoincrement=False),
     Column("head", Text, nullable=False),
     Column("time", BigInteger, nullable=False),
     Column("decisions", BigInteger, nullable=False),

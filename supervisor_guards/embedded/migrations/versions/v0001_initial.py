@@ -68,7 +68,7 @@ def upgrade() -> None:
     op.create_index("sg_events_action", "sg_events", ["action_id", "id"])
     op.create_table(
         "sg_segments",
-        sa.Column("segment", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("segment", serial, primary_key=True, autoincrement=False),
         sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("decisions", sa.BigInteger, nullable=False),
         sa.Column("events", sa.BigInteger, nullable=False),
@@ -77,7 +77,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "sg_tombstones",
-        sa.Column("segment", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("segment", serial, primary_key=True, autoincrement=False),
         sa.Column("head", sa.Text, nullable=False),
         sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("decisions", sa.BigInteger, nullable=False),
