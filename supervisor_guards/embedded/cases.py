@@ -26,13 +26,23 @@ def case_findings(connection: Connection) -> Iterator[tuple[str, str]]:
         if not found:
             return
         last = found[-1].id
-        ids = [review.action_id for review in found]
-        happened = _events(connection, ids)
-        decided = _decisions(connection, ids)
-        for review in found:
-            problem = _problem(review, happened[review.action_id], decided.get(review.action_id))
-            if problem is not None:
-                yield review.action_id, problem
+        yield from _checked(connection, found)
+
+
+def case_problem(connection: Connection, action_id: str) -> str | None:
+    """What is wrong with the review of one action; None where nothing is, or where there is no review."""
+    row = connection.execute(select(reviews).where(reviews.c.action_id == action_id)).mappings().first()
+    return next((problem for _, problem in _checked(connection, [rows.review(dict(row))])), None) if row else None
+
+
+def _checked(connection: Connection, cases: Sequence[Review]) -> Iterator[tuple[str, str]]:
+    ids = [review.action_id for review in cases]
+    happened = _events(connection, ids)
+    decided = _decisions(connection, ids)
+    for review in cases:
+        problem = _problem(review, happened[review.action_id], decided.get(review.action_id))
+        if problem is not None:
+            yield review.action_id, problem
 
 
 def _events(connection: Connection, action_ids: Sequence[str]) -> Mapping[str, list[Event]]:

@@ -267,6 +267,10 @@ class MemoryStore:
         """`purge`."""
         return self.purge(before, batch)
 
+    def authentic(self, action_id: str) -> bool:
+        """Whether there is a decision: nobody else can write here."""
+        return action_id in self._decisions
+
     def anchor(self) -> None:
         """None: nothing here is evidence."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
@@ -15,16 +15,11 @@ from supervisor_guards.embedded.connections import Connections
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.embedded.ledger import Ledger
+from supervisor_guards.embedded.reader import Reader
 from supervisor_guards.embedded.rows import (
     DecisionRow,
     Event,
-    Percentiles,
     Review,
-    RuleTotal,
-    StoredDecision,
-    Total,
-    check_filters,
-    check_groups,
     clean,
     clean_event,
     clean_text,
@@ -34,15 +29,14 @@ from supervisor_guards.embedded.rows import (
 from supervisor_guards.embedded.schema import reviews as review_table
 
 if TYPE_CHECKING:
-    from supervisor_guards.embedded.anchors import Anchor
-    from supervisor_guards.embedded.verification import Report
+    pass
 
 __all__ = ["Store"]
 
 T = TypeVar("T")
 
 
-class Store:
+class Store(Reader):
     """Decisions, reviews and roll-ups in one database, shared by threads, forked children and processes.
 
     `url` is `sqlite:///PATH` or `postgresql://...`; `clock` gives microseconds since the epoch. All times
@@ -51,12 +45,11 @@ class Store:
     """
 
     def __init__(self, url: str, *, clock: Callable[[], int] = now_us, sealer: Sealer | None = None) -> None:
+        sealer = sealer or Sealer.unsigned()
+        super().__init__(Connections(url), sealer)
         self._clock = clock
-        self._connections = Connections(url)
         self._driver = self._connections.driver
-        self._ledger = Ledger(sealer or Sealer.unsigned(), self._driver, clock)
-
-    # Writing
+        self._ledger = Ledger(sealer, self._driver, clock)
 
     def write(
         self,
@@ -250,65 +243,6 @@ class Store:
             due = queries.any_due(held, now)
         if due:
             self._expire(now)
-
-    # Reading
-
-    def decision(self, action_id: str) -> StoredDecision | None:
-        """The decision on an action; None where there is none."""
-        with self._connections.reading() as held:
-            return queries.decision(held, action_id)
-
-    def decisions(
-        self,
-        limit: int = 100,
-        before: int | None = None,
-        after: int | None = None,
-        *,
-        rule: str | None = None,
-        **filters: Any,
-    ) -> list[StoredDecision]:
-        """A page of decisions, newest first; the next page is `before` the last one's `id`.
-
-        With `after`, those written since, oldest first: the way to follow the log without missing a row.
-        Filters: `rule` (the id of one that hit) and `app_id`, `action_type`, `route`, `subject`, `mode`,
-        `outcome`, `would_have`, `status`, `enforced`; None doesn't filter.
-        """
-        check_filters(filters)
-        with self._connections.reading() as held:
-            return queries.page(held, limit, before, after, rule, filters)
-
-    def totals(self, since: int, by: Sequence[str] = ("action_type", "mode")) -> list[Total]:
-        """Counts from the minute of `since` on, by any of minute, app_id, action_type, route and mode."""
-        check_groups(by)
-        with self._connections.reading() as held:
-            return queries.totals(held, since, by)
-
-    def rule_totals(self, since: int, action_type: str | None = None) -> list[RuleTotal]:
-        """Hits by rule from the minute of `since` on, most first."""
-        with self._connections.reading() as held:
-            return queries.rule_totals(held, since, action_type)
-
-    def latency(self, since: int, action_type: str | None = None, mode: str | None = None) -> Percentiles:
-        """Percentiles of the time to decide, from the minute of `since` on."""
-        with self._connections.reading() as held:
-            return queries.latency(held, since, action_type, mode)
-
-    def dropped(self, since: int) -> int:
-        """How many decisions were dropped since."""
-        with self._connections.reading() as held:
-            return queries.dropped(held, since)
-
-    def anchor(self) -> Anchor | None:
-        """The end of the evidence chain; None before the first segment."""
-        with self._connections.reading() as held:
-            return queries.anchor(held)
-
-    def verify(self, sealers: Sequence[Sealer], anchors: Sequence[Anchor] = ()) -> Report:
-        """Check the whole record against the evidence, as it stands now. `sealers`: one for each key used."""
-        from supervisor_guards.embedded.verification import verify
-
-        with self._connections.reading() as held, self._driver.snapshot(held):
-            return verify(held, sealers, anchors)
 
     def purge(self, before: int, batch: int = 1000) -> int:
         """Delete what was written before then: decisions, events, reviews that are over. Returns the rows.

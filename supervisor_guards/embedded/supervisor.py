@@ -185,7 +185,8 @@ class EmbeddedSupervisor:
         except ReviewNotFound:
             case = None
         key = hmac.digest(self._key(), b"evidence bundle", "sha256")
-        return bundle(decision, case, key, time.time_ns() // 1_000)
+        authentic = self.store.authentic(action_id)
+        return bundle(decision, case, key, time.time_ns() // 1_000, authentic=authentic)
 
     def review(self, action_id: str) -> ReviewState:
         """Where the review stands."""
