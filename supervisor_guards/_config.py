@@ -45,6 +45,11 @@ class Terms(msgspec.Struct, frozen=True):
     review_poll_interval_seconds: float
     audit: Literal["async", "sync"]
 
+    @property
+    def proceeds(self) -> bool:
+        """Whether the action runs whatever a reviewer says."""
+        return self.on_review in ("fail_open", "shadow")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GuardConfig:
