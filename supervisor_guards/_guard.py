@@ -23,6 +23,7 @@ from supervisor_guards.errors import ConfigurationError
 logger = logging.getLogger("supervisor_guards")
 
 Extract = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+SampleKey = Callable[[str, Any], str]
 
 
 class Guard:
@@ -96,13 +97,17 @@ class Guard:
         on_review: str | None = None,
         mode: str | None = None,
         call: Call | None = None,
+        sample_key: SampleKey | None = None,
     ) -> Entry:
         """Decide on the call whose payload is `extract(args, kwargs)`.
 
-        `call` names the parameters given by position, where the payload is the call's own arguments. The entry
-        holds the decision, None where the call is only observed, and takes the call's result.
+        `call` names the parameters given by position, where the payload is the call's own arguments;
+        `sample_key` stands before the setting of that name. The entry holds the decision, None where the call is
+        only observed, and takes the call's result.
         """
-        return run(self._admission(action_type, extract, args, kwargs, on_review, mode, call), self._perform)
+        return run(
+            self._admission(action_type, extract, args, kwargs, on_review, mode, call, sample_key), self._perform
+        )
 
     async def aadmit(
         self,
@@ -113,9 +118,11 @@ class Guard:
         on_review: str | None = None,
         mode: str | None = None,
         call: Call | None = None,
+        sample_key: SampleKey | None = None,
     ) -> Entry:
         """`admit` for async callers."""
-        return await arun(self._admission(action_type, extract, args, kwargs, on_review, mode, call), self._aperform)
+        flow = self._admission(action_type, extract, args, kwargs, on_review, mode, call, sample_key)
+        return await arun(flow, self._aperform)
 
     def _admission(
         self,
@@ -126,11 +133,12 @@ class Guard:
         on_review: str | None,
         mode: str | None,
         call: Call | None,
+        sample_key: SampleKey | None,
     ) -> Flow[Entry]:
         facts = current_facts()
         terms = self._terms_of(action_type, on_review, mode, facts is not None)
         try:
-            entry = self._entry(action_type, _body(extract, args, kwargs, self._limit), terms, facts, call)
+            entry = self._entry(action_type, _body(extract, args, kwargs, self._limit), terms, facts, call, sample_key)
         except Exception as error:
             # Only a bug of ours gets here. In shadow it must not reach the caller; elsewhere it must not allow.
             if terms.mode != "shadow":
@@ -145,14 +153,22 @@ class Guard:
         self._after(entry, entry.decision)
         return entry
 
-    def _entry(self, action_type: str, body: Snapshot, terms: Terms, facts: Facts | None, call: Call | None) -> Entry:
+    def _entry(
+        self,
+        action_type: str,
+        body: Snapshot,
+        terms: Terms,
+        facts: Facts | None,
+        call: Call | None,
+        sample_key: SampleKey | None,
+    ) -> Entry:
         observed = current_observed()
         now = time.time()
         context = observed.plain if observed is not None else None
         subject, route, request = (facts.subject, facts.route, facts.request) if facts else (None, None, None)
         side = None
         if terms.mode == "sample":
-            side = bucket(self.config.app_id, action_type, self.config.sample_key, subject, context, body)
+            side = bucket(self.config.app_id, action_type, sample_key or self.config.sample_key, subject, context, body)
         return Entry(
             Action(
                 new_action_id(now),
