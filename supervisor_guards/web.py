@@ -12,11 +12,11 @@ from supervisor_guards._web.coverage import (
     actions_of,
     audit,
     exempt_reason,
-    location_of,
     register,
     registered,
     supervised_exempt,
 )
+from supervisor_guards._web.endpoints import layers, location_of
 from supervisor_guards._web.facts import ANONYMOUS, UNKNOWN, RequestFacts, User
 from supervisor_guards._web.payloads import apayload_source, build_payload, payload_source
 from supervisor_guards._web.refusal import TYPE_BASE, Refusal
@@ -56,6 +56,7 @@ __all__ = [
     "enforces",
     "exempt_reason",
     "get_state",
+    "layers",
     "location_of",
     "parse_body",
     "payload_source",

@@ -16,7 +16,8 @@ def approvals(values: Sequence[str]) -> tuple[str, ...]:
     """The action ids in the header's `values`: a comma list of at most four.
 
     Raises `ApprovalInvalid` for more, for a header sent twice, an id given twice, and what is no id. Such a
-    request doesn't go on without its approvals, or a broken client would open a review with each attempt.
+    request doesn't go on without its approvals, or a broken client would open a review with each attempt; where
+    nothing is enforced the header isn't looked at.
     """
     if not values:
         return ()

@@ -20,17 +20,26 @@ DEFAULT_MAX_BODY_BYTES = 262_144
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+_MAX_FILENAME = 200
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1"})
 
 
 class File(msgspec.Struct, frozen=True):
-    """An uploaded file: what is known about it, never its content. `size` is in bytes, `sha256` hexadecimal."""
+    """An uploaded file: what is known about it, never its content. `size` is in bytes, `sha256` hexadecimal.
+
+    Of `filename`, what the client sent, only the last part without control characters is kept.
+    """
 
     field: str
     filename: str
     size: int | None = None
     content_type: str = ""
     sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        last = self.filename.replace("\\", "/").rpartition("/")[2]
+        shown = "".join(character for character in last if character.isprintable())
+        msgspec.structs.force_setattr(self, "filename", shown[:_MAX_FILENAME])
 
 
 class Body(msgspec.Struct, frozen=True):

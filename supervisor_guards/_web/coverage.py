@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
 
+from supervisor_guards._web.endpoints import layers, location_of
 from supervisor_guards._web.routes import RouteInfo, RouteRules
 from supervisor_guards._web.rules import RouteRule
 from supervisor_guards.errors import ConfigurationError
@@ -78,9 +78,9 @@ def audit(routes: Iterable[RouteInfo], rules: RouteRules, wrappers: Iterable[Any
             exempt.append(route)
         elif route.unsafe or route.opaque:
             unguarded.append(route)
-    reachable = {id(one) for route in listed for one in _layers(route.endpoint)}
+    reachable = {id(one) for route in listed for one in layers(route.endpoint)}
     known = registered() if wrappers is None else tuple(wrappers)
-    lost = tuple(_known[one] for one in known if id(one) not in reachable)
+    lost = tuple(_known[one] for one in known if one in _known and id(one) not in reachable)
     return Coverage(tuple(covered), tuple(unguarded), tuple(exempt), rules.unmatched(listed), lost)
 
 
@@ -100,7 +100,7 @@ def registered() -> tuple[Any, ...]:
 
 def actions_of(endpoint: Any) -> tuple[str, ...]:
     """The actions that `endpoint` guards by itself, seen through decorators that keep `__wrapped__`."""
-    return tuple(dict.fromkeys(_known[one].action for one in _layers(endpoint) if _is_known(one)))
+    return tuple(dict.fromkeys(_known[one].action for one in layers(endpoint) if _is_known(one)))
 
 
 def supervised_exempt(*, reason: str) -> Callable[[F], F]:
@@ -117,33 +117,11 @@ def supervised_exempt(*, reason: str) -> Callable[[F], F]:
 
 def exempt_reason(endpoint: Any) -> str | None:
     """Why `endpoint` needs no guard; None where nobody said so."""
-    for one in _layers(endpoint):
+    for one in layers(endpoint):
         reason = getattr(one, _EXEMPT, None)
         if isinstance(reason, str):
             return reason
     return None
-
-
-def location_of(endpoint: Any) -> str:
-    """Where the function that `endpoint` is, or wraps, is written: `file:line`; empty where that isn't known."""
-    for one in reversed(_layers(endpoint)):
-        code = getattr(one, "__code__", None)
-        if inspect.iscode(code):
-            return f"{code.co_filename}:{code.co_firstlineno}"
-    return ""
-
-
-def _layers(endpoint: Any) -> list[Any]:
-    """`endpoint` and what it wraps, from the outside in: decorators, partials, bound methods."""
-    found: list[Any] = []
-    while endpoint is not None and len(found) < 100:
-        found.append(endpoint)
-        endpoint = (
-            getattr(endpoint, "__wrapped__", None)
-            or getattr(endpoint, "func", None)
-            or getattr(endpoint, "__func__", None)
-        )
-    return found
 
 
 def _is_known(one: Any) -> bool:

@@ -15,8 +15,8 @@ from supervisor_guards.errors import (
     ApprovalUsed,
     GuardError,
     PayloadUnusable,
+    SupervisorBlocked,
     SupervisorReviewPending,
-    SupervisorUnavailable,
 )
 
 TYPE_BASE = "https://supervisor-guards.readthedocs.io/problems/"
@@ -99,8 +99,6 @@ class Refusal(msgspec.Struct, frozen=True):
 def _kind(error: GuardError, facts: RequestFacts | None) -> Kind:
     if isinstance(error, SupervisorReviewPending):
         return APPROVAL_REQUIRED
-    if isinstance(error, SupervisorUnavailable):
-        return UNAVAILABLE
     if isinstance(error, ApprovalUsed):
         return APPROVAL_USED
     if isinstance(error, ApprovalInvalid):
@@ -108,7 +106,8 @@ def _kind(error: GuardError, facts: RequestFacts | None) -> Kind:
         return APPROVAL_REQUIRED if error.reasons == ["pending"] else APPROVAL_INVALID
     if isinstance(error, PayloadUnusable):
         return _unusable(error, facts)
-    return DENIED
+    # What is no refusal is a fault of ours or of the settings; it must not look like somebody's decision.
+    return DENIED if isinstance(error, SupervisorBlocked) else UNAVAILABLE
 
 
 def _unusable(error: PayloadUnusable, facts: RequestFacts | None) -> Kind:

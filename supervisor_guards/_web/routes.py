@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from supervisor_guards._web.endpoints import layers
 from supervisor_guards._web.rules import RouteRule
 from supervisor_guards.errors import ConfigurationError
 
@@ -17,15 +18,15 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 class RouteInfo(msgspec.Struct, frozen=True):
     """A route as the application declares it.
 
-    `methods` is None where it answers every method. `names` are all names a rule may use for it. `location` is
-    where its endpoint is written, `file:line`. `actions` are those its endpoint guards by itself. `opaque` marks
+    `methods` is None where it answers every method. `names` are all names a rule may use for it. `endpoint_location`
+    is where its endpoint is written, `file:line`. `actions` are those its endpoint guards by itself. `opaque` marks
     what can't be looked into: another application, a folder of files.
     """
 
     methods: frozenset[str] | None
     template: str | None
     names: tuple[str, ...] = ()
-    location: str = ""
+    endpoint_location: str = ""
     actions: tuple[str, ...] = ()
     exempt_reason: str | None = None
     opaque: bool = False
@@ -52,16 +53,13 @@ class RouteRules:
         self.rules: tuple[RouteRule, ...] = tuple(_read(rules, problems))
         self._by_template: dict[str, list[RouteRule]] = {}
         self._by_name: dict[str, list[RouteRule]] = {}
+        self._by_endpoint: list[RouteRule] = [rule for rule in self.rules if rule.endpoint is not None]
         for rule in self.rules:
-            place = self._by_name if rule.template is None else self._by_template
-            others = place.setdefault(str(rule.name if rule.template is None else rule.template), [])
-            for other in others:
-                if other.action == rule.action and _meet(other.method_set, rule.method_set):
-                    problems.append(
-                        f"rule {rule.route!r} ({rule.action!r}) repeats rule {other.route!r} for the same action; "
-                        "remove one, or name another action"
-                    )
-            others.append(rule)
+            if rule.template is not None:
+                self._by_template.setdefault(rule.template, []).append(rule)
+            elif rule.name is not None:
+                self._by_name.setdefault(rule.name, []).append(rule)
+        problems += _repeated(self.rules)
         if problems:
             raise ConfigurationError(problems)
         self._order = {id(rule): index for index, rule in enumerate(self.rules)}
@@ -77,12 +75,14 @@ class RouteRules:
     ) -> tuple[RouteRule, ...]:
         """The rules of the route that the framework chose, one for each action, in their order.
 
-        `template` is as the application declares it, never a request's path. An action that the route's own
-        name and template both have a rule for is taken once, the first.
+        `template` is as the application declares it, never a request's path; `endpoint` its function or class. An
+        action that two rules name, one by template and one by name, is taken once, from the first.
         """
         found = list(self._by_template.get(template, ())) if template is not None else []
         for name in names:
             found += self._by_name.get(name, ())
+        if self._by_endpoint:
+            found += [rule for rule in self._by_endpoint if any(one is rule.endpoint for one in layers(endpoint))]
         by_action: dict[str, RouteRule] = {}
         for rule in sorted(found, key=lambda rule: self._order[id(rule)]) if len(found) > 1 else found:
             if rule.covers(method):
@@ -111,7 +111,22 @@ def _read(rules: Iterable[RouteRule | Mapping[str, Any]], problems: list[str]) -
             problems += error.problems
 
 
+def _repeated(rules: Iterable[RouteRule]) -> Iterator[str]:
+    places: dict[tuple[Any, ...], list[RouteRule]] = {}
+    for rule in rules:
+        others = places.setdefault((rule.template, rule.name, id(rule.endpoint), rule.action), [])
+        for other in others:
+            if _meet(other.method_set, rule.method_set):
+                yield (
+                    f"rule {rule.route!r} ({rule.action!r}) repeats rule {other.route!r} for the same action; "
+                    "remove one, or name another action"
+                )
+        others.append(rule)
+
+
 def _names(rule: RouteRule, route: RouteInfo) -> bool:
+    if rule.endpoint is not None:
+        return any(one is rule.endpoint for one in layers(route.endpoint))
     return rule.template == route.template if rule.template is not None else rule.name in route.names
 
 

@@ -27,7 +27,8 @@ class RouteRule:
     """One route, one action type.
 
     `route` is `METHOD /template`, `/template` for every method, or the name a framework gives the route (URL
-    name, endpoint, route name); a template is written as the application declares it. `payload` lists field
+    name, endpoint, route name), or the endpoint itself, a function or class; a template is written as the
+    application declares it. `payload` lists field
     references, or is a callable that gets the framework's own request; without it the payload is namespaced.
     `methods` replaces the method in `route`; GET covers HEAD. `mode` and `on_review` stand before the action's
     settings. `body` says what of the body may be looked at: `auto` (what the payload needs), `none`,
@@ -39,7 +40,7 @@ class RouteRule:
 
     def __init__(
         self,
-        route: str,
+        route: str | Callable[..., Any],
         action: str,
         *,
         payload: Sequence[str] | Callable[[Any], Any] | None = None,
@@ -63,6 +64,8 @@ class RouteRule:
         """The `/template`; None where the rule goes by name."""
         self.name: str | None = None
         """The route's or endpoint's name; None where the rule goes by template."""
+        self.endpoint: Callable[..., Any] | None = None
+        """The endpoint, where the rule names it by the object."""
         self.method_set: frozenset[str] | None = None
         """The methods, upper-case, HEAD beside GET; None for every method."""
         self.payload_call: Callable[[Any], Any] | None = None
@@ -129,6 +132,10 @@ class RouteRule:
         return key
 
     def _place(self, methods: Iterable[str] | None) -> None:
+        if callable(self.route):
+            self.endpoint = self.route
+            self._methods(None if methods is None else [methods] if isinstance(methods, str) else list(methods))
+            return
         if not isinstance(self.route, str) or not self.route.strip():
             self._problems.append(f"route={self.route!r}: write 'POST /refunds/{{order_id}}', or a route's name")
             return
@@ -147,10 +154,13 @@ class RouteRule:
             self._problems.append(f"route={self.route!r} has a method and methods={methods!r} is given; give one")
         elif methods is not None:
             given = [methods] if isinstance(methods, str) else list(methods)
-            if not given:
-                self._problems.append("methods is empty: name some, or leave it out for every method")
+        self._methods(given)
+
+    def _methods(self, given: list[str] | None) -> None:
         if given is None:
             return
+        if not given:
+            self._problems.append("methods is empty: name some, or leave it out for every method")
         wrong = [one for one in given if not isinstance(one, str) or not _METHOD.fullmatch(one)]
         self._problems += [f"{one!r} is no HTTP method; write for example 'POST'" for one in wrong]
         named = {one.upper() for one in given if one not in wrong}

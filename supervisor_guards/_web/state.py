@@ -31,6 +31,11 @@ class RequestState:
         """What has been decided so far; an action in shadow counts as allowed, its verdict is not known yet."""
         return tuple(_decision(entry) for entry in self.entries)
 
+    def decision(self, action_type: str | None = None) -> Decision | None:
+        """The newest decision, on `action_type` where that is given; None where there is none."""
+        found = [one for one in self.decisions if action_type in (None, one.action_type)]
+        return found[-1] if found else None
+
     def add(self, entry: Entry) -> None:
         """Note a decision."""
         self.entries.append(entry)
