@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from supervisor_guards._model import MODES, ON_REVIEW
 from supervisor_guards._settings import suggestion
@@ -217,7 +217,7 @@ class RouteRule:
             except ValueError as error:
                 self._problems.append(f"sample_key: {error}")
         elif callable(sample_key):
-            self._sample_call = sample_key
+            self._sample_call = cast("Callable[[str, Any], str]", sample_key)
             if inspect.iscoroutinefunction(sample_key):
                 self._problems.append("sample_key is a coroutine function; give a plain one")
         elif sample_key is not None:
