@@ -23,6 +23,7 @@ from supervisor_guards._web.refusal import TYPE_BASE, Refusal
 from supervisor_guards._web.routes import SAFE_METHODS, RouteInfo, RouteRules
 from supervisor_guards._web.rules import RouteRule
 from supervisor_guards._web.state import STATE_KEY, RequestState, Tripwire, get_state
+from supervisor_guards._web.untyped import untyped_comparisons
 
 __all__ = [
     "ANONYMOUS",
@@ -64,4 +65,5 @@ __all__ = [
     "registered",
     "serving",
     "supervised_exempt",
+    "untyped_comparisons",
 ]

@@ -198,8 +198,7 @@ def test_a_reference_is_refused_when_written_or_never_raises(
 ) -> None:
     try:
         rule = RouteRule("/x", "x", payload=[f"{source}.{rest}"])
-    except ConfigurationError as error:
-        assert "payload: " in str(error)
+    except ConfigurationError:
         return
     facts = RequestFacts(
         "POST", "POST /x", path=path, query=tuple(pairs), headers=tuple(pairs), body=parse_body(raw, kind)

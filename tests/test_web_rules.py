@@ -66,7 +66,7 @@ def test_a_route_is_a_template_or_a_name(
         ({"include": ["bdy.amount"]}, "did you mean 'body'?"),
         ({"exclude": "body.card"}, "list dotted fields"),
         ({"sample_key": "usr.id"}, "did you mean 'user'?"),
-        ({"sample_key": 7}, "give a callable"),
+        ({"sample_key": 7}, "give a plain function"),
         ({"pyload": ["body.amount"]}, "unknown key 'pyload'; did you mean 'payload'?"),
     ],
 )
