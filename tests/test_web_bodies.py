@@ -177,7 +177,20 @@ def test_repeated_names_are_visible_and_picked_as_the_framework_does(pick: Any, 
     assert payload["body"] == {"amount": amount}
     assert payload["repeated"] == {"query": {"page": ["1", "2"]}, "form": {"amount": ["1", "1000"]}}
     flat: Any = build_payload(RouteRule("/x", "x", payload=["form.amount:integer", "query.page"]), request)
-    assert flat == {"amount": int(amount), "page": "1" if pick == "first" else "2"}
+    assert flat == {
+        "amount": int(amount),
+        "page": "1" if pick == "first" else "2",
+        "repeated": {"query": {"page": ["1", "2"]}, "form": {"amount": ["1", "1000"]}},
+    }
+    other: Any = build_payload(RouteRule("/x", "x", payload=["query.x"]), request)
+    assert other == {"x": "y"}
+
+
+def test_a_form_that_is_json_as_well_is_ambiguous_as_a_form() -> None:
+    body = parse_body(JSON, "application/x-www-form-urlencoded")
+    unusable: Any = build_payload(RouteRule("/x", "x", payload=["form.amount"]), facts(body))
+    assert unusable.reason == "ambiguous-payload"
+    assert build_payload(FLAT, facts(body)) == {"amount": 1000}
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,11 @@ class RequestFacts(msgspec.Struct, frozen=True):
         return tuple(value for key, value in self.headers if key == name)
 
     def engine_facts(self) -> Facts:
-        """What `acting` takes: the subject, the route, and what policies read as `request`."""
+        """What the engine takes: the subject, the route, and what policies read as `request`.
+
+        That mapping has `version`, `method`, `route`, `tenant`, `body_status`, `headers` (name to text, several
+        values joined by a comma) and `user` with `state`, `id`, `type`, `groups`, `scopes`.
+        """
         allowed = self.allowed_headers - SECRET_HEADERS
         user = self.user
         return Facts(
