@@ -129,6 +129,12 @@ def test_nobody_and_not_known_yet_are_different(user: User, state: str) -> None:
     assert facts.subject == ("u" if state == "known" else None)
 
 
+@pytest.mark.parametrize(("own", "tenant"), [(None, "acme"), ("other", "other")])
+def test_a_tenant_is_the_request_s_else_the_user_s(own: str | None, tenant: str) -> None:
+    facts: Any = RequestFacts("GET", "GET /x", user=User("u", tenant="acme"), tenant=own).engine_facts()
+    assert (facts.tenant, facts.request["tenant"]) == (tenant, tenant)
+
+
 def test_without_references_a_query_parameter_cannot_pose_as_a_body_field() -> None:
     facts = RequestFacts("POST", "POST /x", query=(("amount", "1"),), path={"id": 7}, body=parse_body(b'{"amount": 9}'))
     assert build_payload(RouteRule("/x", "x"), facts) == {

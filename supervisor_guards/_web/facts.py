@@ -87,6 +87,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
         """
         allowed = self.allowed_headers - SECRET_HEADERS
         user = self.user
+        tenant = _text(self.tenant or user.tenant)
         return Facts(
             subject=_text(self.subject),
             route=_text(self.route),
@@ -94,7 +95,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
                 "version": REQUEST_VERSION,
                 "method": _text(self.method),
                 "route": _text(self.route),
-                "tenant": _text(self.tenant or user.tenant),
+                "tenant": tenant,
                 "user": {
                     "state": user.state,
                     "id": _text(self.subject),
@@ -105,6 +106,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
                 "headers": {name: _text(", ".join(self.header(name))) for name in allowed if self.header(name)},
                 "body_status": self.body.status,
             },
+            tenant=tenant,
         )
 
 
