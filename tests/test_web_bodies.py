@@ -206,6 +206,24 @@ def test_urlencoded_forms_are_read_as_starlette_reads_them(raw: bytes, fields: d
     assert (body.status, dict(body.form or ())) == ("parsed", fields)
 
 
+@pytest.mark.parametrize(
+    ("raw", "content_type", "form"),
+    [
+        (b"amount=1000", "text/plain", []),
+        (None, "text/plain", []),
+        (b"amount=1000", "text/plain", [("note", "x")]),
+        (b"--x junk", "multipart/form-data; boundary=x", []),
+        (b"&&", "application/x-www-form-urlencoded", None),
+    ],
+)
+def test_content_in_which_no_field_was_found_is_not_an_empty_form(
+    guard: Guard, raw: bytes | None, content_type: str, form: Any
+) -> None:
+    body = parse_body(raw, content_type, form=form)
+    assert body.status == "unsupported_type"
+    assert isinstance(refused(guard, FLAT, facts(body)), PayloadUnusable)
+
+
 def test_files_are_metadata(guard: Guard) -> None:
     scan = File("scan", "C:\\temp\\../a\x1b\n.png", 5, "image/png", "ab" * 32)
     body = parse_body(None, "multipart/form-data", form=[("amount", "7")], files=[scan])
