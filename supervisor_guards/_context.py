@@ -25,11 +25,12 @@ class Facts(msgspec.Struct, frozen=True):
     subject: str | None = None
     route: str | None = None
     request: Mapping[str, Any] | None = None
+    tenant: str | None = None
 
 
 _observed: ContextVar[Observed | None] = ContextVar("supervisor_guards_observed", default=None)
 _facts: ContextVar[Facts | None] = ContextVar("supervisor_guards_facts", default=None)
-_approval: ContextVar[str | None] = ContextVar("supervisor_guards_approval", default=None)
+_approval: ContextVar[tuple[str, ...] | None] = ContextVar("supervisor_guards_approval", default=None)
 
 
 def _merged(context: Mapping[str, Any]) -> Observed:
@@ -70,14 +71,15 @@ def acting(facts: Facts) -> Iterator[None]:
 
 
 @contextmanager
-def approved(action_id: str) -> Iterator[None]:
+def approved(*action_ids: str) -> Iterator[None]:
     """Run a held action whose review was approved: `with approved(action_id): refund(...)`.
 
     The next guarded call in the block whose verdict is review uses the approval up: once, and only for the
-    payload, action type and subject that were approved. Raises what is wrong from the guarded call:
-    `ApprovalInvalid`, `ApprovalUsed`; a deny of today's policy still wins.
+    payload, action type and subject that were approved. Of several, each guarded call takes the one that is its
+    own. Raises what is wrong from the guarded call: `ApprovalInvalid`, `ApprovalUsed`; a deny of today's policy
+    still wins. Without any, an approval of an outer block doesn't hold here.
     """
-    token = _approval.set(action_id)
+    token = _approval.set(action_ids or None)
     try:
         yield
     finally:

@@ -134,7 +134,7 @@ def _waited(action: Action, verdict: Verdict, terms: Terms, clock: Callable[[], 
         except Exception:
             state = ReviewState(action_id, "pending")
         if state.status == "approved":
-            return (yield from _redeemed(action_id, action, verdict))
+            return (yield from _redeemed((action_id,), action, verdict))
         if state.status != "pending":
             notes = (state.notes,) if state.notes else ()
             reasons = (*verdict.reasons, f"review-{state.status}", *notes)
@@ -147,16 +147,22 @@ def _waited(action: Action, verdict: Verdict, terms: Terms, clock: Callable[[], 
         yield from Wait(min(terms.review_poll_interval_seconds, remaining))
 
 
-def _redeemed(approval: str, action: Action, verdict: Verdict) -> Flow[Decision]:
+def _redeemed(approvals: tuple[str, ...], action: Action, verdict: Verdict) -> Flow[Decision]:
     """One approval, one execution: whoever loses the redemption does not run, whatever the failure policy."""
-    try:
-        yield from Redeem(approval, action)
-    except (ApprovalInvalid, ApprovalUsed) as error:
-        return _decision(action, verdict, Outcome.REVIEW, error)
-    except Exception as error:
-        message = f"the approval {approval} of {action.action_type!r} could not be redeemed: {error}"
-        return _decision(action, verdict, Outcome.REVIEW, _chained(message, action, error))
-    return _decision(action, verdict, Outcome.ALLOW)
+    refusal: SupervisorBlocked | None = None
+    for approval in approvals:
+        try:
+            yield from Redeem(approval, action)
+        except (ApprovalInvalid, ApprovalUsed) as error:
+            # Of several, one belongs to this action: what is wrong with that one is what to say.
+            if refusal is None or "other-content" in refusal.reasons:
+                refusal = error
+        except Exception as error:
+            message = f"the approval {approval} of {action.action_type!r} could not be redeemed: {error}"
+            return _decision(action, verdict, Outcome.REVIEW, _chained(message, action, error))
+        else:
+            return _decision(action, verdict, Outcome.ALLOW)
+    return _decision(action, verdict, Outcome.REVIEW, refusal or ApprovalInvalid("review", ["not-found"]))
 
 
 def _unavailable(entry: Entry, terms: Terms, cause: Exception) -> Decision:

@@ -22,8 +22,9 @@ from supervisor_guards.errors import ConfigurationError
 
 logger = logging.getLogger("supervisor_guards")
 
-_NO_FACTS = (None, None, None)
+_NO_FACTS = Facts()
 Extract = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+SampleKey = Callable[[str, Any], str]
 
 
 class Guard:
@@ -97,13 +98,15 @@ class Guard:
         on_review: str | None = None,
         mode: str | None = None,
         call: Call | None = None,
+        sample_key: SampleKey | None = None,
     ) -> Entry:
         """Decide on the call whose payload is `extract(args, kwargs)`.
 
-        `call` names the parameters given by position, where the payload is the call's own arguments. The entry
-        holds the decision, None where the call is only observed, and takes the call's result.
+        `call` names the parameters given by position, where the payload is the call's own arguments;
+        `sample_key` stands before the setting of that name. The entry holds the decision, None where the call is
+        only observed, and takes the call's result.
         """
-        entry = self._begin(action_type, extract, args, kwargs, on_review, mode, call)
+        entry = self._begin(action_type, extract, args, kwargs, on_review, mode, call, sample_key)
         return run(self._decide(entry, on_review, mode), self._perform) if entry.action.enforced else entry
 
     async def aadmit(
@@ -115,9 +118,10 @@ class Guard:
         on_review: str | None = None,
         mode: str | None = None,
         call: Call | None = None,
+        sample_key: SampleKey | None = None,
     ) -> Entry:
         """`admit` for async callers."""
-        entry = self._begin(action_type, extract, args, kwargs, on_review, mode, call)
+        entry = self._begin(action_type, extract, args, kwargs, on_review, mode, call, sample_key)
         return await arun(self._decide(entry, on_review, mode), self._aperform) if entry.action.enforced else entry
 
     def _begin(
@@ -129,6 +133,7 @@ class Guard:
         on_review: str | None,
         mode: str | None,
         call: Call | None,
+        sample_key: SampleKey | None,
     ) -> Entry:
         """The entry of a call. One that is only observed is queued here: that is all shadow costs its caller."""
         facts = current_facts()
@@ -140,7 +145,7 @@ class Guard:
                 # In enforce this refuses the call, in shadow it is recorded so: the caller's own error comes from
                 # the caller's own function, never from describing it.
                 body = Snapshot(b"{}", fault="payload-raised")
-            entry = self._entry(action_type, body, terms, facts, call)
+            entry = self._entry(action_type, body, terms, facts, call, sample_key)
         except Exception as error:
             # Only a bug of ours gets here. In shadow it must not reach the caller; elsewhere it must not allow.
             if terms.mode != "shadow":
@@ -159,14 +164,23 @@ class Guard:
         self._after(entry, entry.decision)
         return entry
 
-    def _entry(self, action_type: str, body: Snapshot, terms: Terms, facts: Facts | None, call: Call | None) -> Entry:
+    def _entry(
+        self,
+        action_type: str,
+        body: Snapshot,
+        terms: Terms,
+        facts: Facts | None,
+        call: Call | None,
+        sample_key: SampleKey | None,
+    ) -> Entry:
         now = time.time()
         observed = current_observed()
         context = observed.plain if observed is not None else None
-        subject, route, request = (facts.subject, facts.route, facts.request) if facts is not None else _NO_FACTS
+        facts = facts or _NO_FACTS
         side = None
         if terms.mode == "sample":
-            side = bucket(self.config.app_id, action_type, self.config.sample_key, subject, context, body)
+            key = sample_key or self.config.sample_key
+            side = bucket(self.config.app_id, action_type, key, facts.subject, context, body)
         enforced = terms.mode == "enforce" or (side is not None and side < terms.sample_percent)
         action = Action(
             new_action_id(now),
@@ -176,13 +190,14 @@ class Guard:
             terms.mode,
             enforced,
             context,
-            subject,
-            route,
-            request,
+            facts.subject,
+            facts.route,
+            facts.request,
             side,
             terms.proceeds,
             call,
             current_approval(),
+            facts.tenant,
         )
         return Entry(action, late=self._late)
 

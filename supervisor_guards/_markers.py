@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MARKER_KEYS", "is_marker"]
+import msgspec
+
+__all__ = ["MARKER_KEYS", "Unreadable", "Unusable", "is_marker"]
 
 MARKER_KEYS = frozenset(
     {
@@ -28,3 +30,24 @@ def is_marker(value: Any) -> bool:
     The snapshot escapes a user's own object that spells one of these keys, so there is no false alarm.
     """
     return type(value) is dict and not MARKER_KEYS.isdisjoint(value)
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """In a payload, a value that an adapter could not read: a policy rule that touches it fails.
+
+    `reason` is one word for people, `digest` a hash of the content that tells two such values apart; without
+    one the whole payload has no digest, so no approval fits it.
+    """
+
+    reason: str
+    digest: bytes | None = None
+
+
+class Unusable(msgspec.Struct, frozen=True):
+    """Instead of a payload, one that can't be judged: refused in enforce whatever the policy says.
+
+    `reason` is one word (`body-invalid`), `payload` what is known all the same, for the record.
+    """
+
+    reason: str
+    payload: Any = None

@@ -70,8 +70,10 @@ class Action(msgspec.Struct, frozen=True, gc=False):
     """The action runs whatever a reviewer says (`fail_open`, `shadow`): its case can't be redeemed."""
     call: tuple[str, ...] | None = None
     """The parameters given by position, where the payload is the call's own arguments."""
-    approval: str | None = None
-    """The action id whose approval this call wants to use up."""
+    approval: tuple[str, ...] | None = None
+    """The action ids whose approvals this call may use up; one of them is its own."""
+    tenant: str | None = None
+    """Whose data the request is about, as an adapter knows it."""
 
 
 class Hit(msgspec.Struct, frozen=True):

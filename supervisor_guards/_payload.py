@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from supervisor_guards._markers import is_marker
+from supervisor_guards._markers import Unusable, is_marker
 from supervisor_guards._model import Snapshot
 from supervisor_guards._plain import MAX_DEPTH, TooLarge, Walk, encode
 
@@ -28,9 +28,9 @@ _decode = msgspec.json.Decoder().decode
 def snapshot(value: Any, limit: int = DEFAULT_LIMIT) -> Snapshot:
     """`value` as a JSON object of at most `limit` bytes, keys sorted. Never raises an `Exception`.
 
-    What isn't a mapping stands under `value`. Over the limit, the largest texts, lists and mappings become
-    `{"__truncated__": true, "length": n}`, `n` in characters or items, until the rest fits. `fault` is set where
-    nothing of the payload can be read by name: `too-large`, or `payload-unusable`.
+    What isn't a mapping stands under `value`; `Unusable` becomes the fault it names. Over the limit, the largest
+    texts, lists and mappings become `{"__truncated__": true, "length": n}`, `n` in characters or items, until the
+    rest fits. `fault` is set where nothing of the payload can be read by name: `too-large`, `payload-unusable`.
     """
     try:
         if type(value) is dict and _weight(value, limit, 0) >= 0:
@@ -40,6 +40,8 @@ def snapshot(value: Any, limit: int = DEFAULT_LIMIT) -> Snapshot:
     except Exception:  # noqa: S110 - lone surrogates, huge integers: the walk finds out where
         pass
     try:
+        if type(value) is Unusable:
+            return msgspec.structs.replace(_walked(value.payload or {}, limit), fault=value.reason)
         return _walked(value, limit)
     except Exception:
         return Snapshot(b"{}", fault="payload-unusable")

@@ -32,7 +32,7 @@ from supervisor_guards._encode import (
     named,
     stored_fields,
 )
-from supervisor_guards._markers import MARKER_KEYS
+from supervisor_guards._markers import MARKER_KEYS, Unreadable
 
 MAX_DEPTH = 64
 MAX_INT = 1 << 14_000
@@ -243,6 +243,13 @@ class Walk:
             return self._marked(named(type(value)))
         return base.isoformat(value)
 
+    def _unreadable(self, value: Unreadable, _depth: int) -> Any:
+        if value.digest is None:
+            self.unread = True
+        else:
+            self._lose(value.digest)
+        return self._marked({"__error__": value.reason})
+
     def _object(self, value: Any, kind: type, bases: tuple[type, ...], depth: int) -> Any:
         known = model(value, kind, bases)
         if known is not None:
@@ -288,4 +295,5 @@ _EXACT: dict[int, Any] = {
         id(kind): lambda walk, value, depth: walk._text(os.fspath(value), depth)
         for kind in (PurePosixPath, PureWindowsPath, PosixPath, WindowsPath)
     },
+    id(Unreadable): Walk._unreadable,
 }

@@ -188,20 +188,37 @@ def test_block_polls_at_its_interval_and_never_past_the_timeout() -> None:
 
 def test_a_call_with_an_approval_redeems_it_and_never_waits() -> None:
     script = Script(evaluate=REVIEW, redeem=None)
-    one = entry(approval="earlier-1")
+    one = entry(approval=("earlier-1",))
     assert sync_run(script, one, {}).allowed
     assert script.asked == [Evaluate(one.action), Redeem("earlier-1", one.action)]
 
 
 @pytest.mark.parametrize(("on_review", "lost"), [("fail_open", USED), ("fail_closed", OTHER), ("block", FAULT)])
 def test_an_approval_that_fails_refuses_whatever_is_set(on_review: str, lost: Exception) -> None:
-    decision = sync_run(Script(evaluate=REVIEW, redeem=lost), entry(approval="earlier-1"), {"on_review": on_review})
+    decision = sync_run(Script(evaluate=REVIEW, redeem=lost), entry(approval=("earlier-1",)), {"on_review": on_review})
     assert decision.error is lost or decision.error.__cause__ is lost  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("answers", "tried", "error"),
+    [
+        ([OTHER, None], ["a", "b"], None),
+        ([None], ["a"], None),
+        ([OTHER, USED, OTHER], ["a", "b", "c"], USED),
+        ([USED, OTHER, OTHER], ["a", "b", "c"], USED),
+        ([OTHER, OTHER, OTHER], ["a", "b", "c"], OTHER),
+    ],
+)
+def test_of_several_approvals_the_action_s_own_decides(answers: list[Any], tried: list[str], error: Any) -> None:
+    script = Script(evaluate=REVIEW, redeem=answers)
+    decision = sync_run(script, entry(approval=("a", "b", "c")), {})
+    assert decision.error is error
+    assert [effect.action_id for effect in script.asked if isinstance(effect, Redeem)] == tried
 
 
 def test_a_deny_of_today_beats_an_approval_of_yesterday() -> None:
     script = Script(evaluate=DENY)
-    assert isinstance(sync_run(script, entry(approval="earlier-1"), {}).error, SupervisorBlocked)
+    assert isinstance(sync_run(script, entry(approval=("earlier-1",)), {}).error, SupervisorBlocked)
     assert script.kinds == [Evaluate]
 
 
