@@ -19,6 +19,10 @@ _MAX_DEPTH = 128
 _SHORT = 12
 """Characters below which a text can't hold a secret that has neither a name (`=`, `:`) nor is JSON."""
 _JSON_STARTS = ("{", "[", '"')
+_JSON_START = re.compile(r"[{\[\"]")
+_MAX_FAILED = 16
+"""Starts of JSON in a text that are none: each may be read to the end of the text."""
+_raw_decode = json.JSONDecoder().raw_decode
 _WHOLE_LINE = ("authorization", "cookie")
 _PAIR_NAMES = ("name", "Name", "key", "Key", "field", "header", "k")
 _PAIR_VALUES = frozenset({"value", "Value", "val", "v"})
@@ -141,7 +145,25 @@ class Redactor:
             inner = self._json(stripped, depth)
             if inner is not None:
                 return inner
-        return self._plain_text(text)
+        return self._plain_text(self._embedded(text, depth) if '"' in text else text)
+
+    def _embedded(self, text: str, depth: int) -> str:
+        """`text` with the JSON that stands somewhere in it redacted as such: escapes hide names from expressions."""
+        parts: list[str] = []
+        done = at = failed = 0
+        while failed < _MAX_FAILED and (start := _JSON_START.search(text, at)):
+            at = start.end()
+            try:
+                inner, end = _raw_decode(text, start.start())
+            except (ValueError, RecursionError):
+                failed += 1
+                continue
+            at = end
+            kept = self._any(inner, depth + 1)
+            if kept != inner:
+                parts += (text[done : start.start()], _encoded(kept))
+                done = end
+        return "".join((*parts, text[done:])) if parts else text
 
     def _json(self, text: str, depth: int) -> str | None:
         """A text that is JSON itself, without secrets; None where it isn't JSON."""
@@ -191,12 +213,16 @@ class Redactor:
         """`name=value` and `name: value` without the values of secret names."""
         parts: list[str] = []
         done = at = 0
+        titled = False
         while found := _secrets.ASSIGNED.search(text, at):
             at = found.end()
             name = found[1]
             if "%" in name or "+" in name:
                 name = unquote_plus(name)
-            if not self.redacts(name):
+            if name in _PAIR_NAMES:
+                title = _secrets.TITLE.match(text, at)
+                titled = title is not None and self.redacts(title[1])
+            if not self.redacts(name) and not (titled and name in _PAIR_VALUES):
                 before = _secrets.WORD_BEFORE.search(text, max(0, found.start() - 25), found.start())
                 if before is None or not self.redacts(f"{before.group()}{name}"):
                     continue
@@ -224,6 +250,13 @@ class Redactor:
         whole = sign == ":" and any(word in plain for word in _WHOLE_LINE)
         value = _secrets.BLOCK.match(text, at) or (_secrets.REST_OF_LINE if whole else _secrets.BARE).match(text, at)
         return at, at if value is None else value.end()
+
+
+def _encoded(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except ValueError:  # a lone surrogate, which JSON can spell and UTF-8 can't
+        return REDACTED
 
 
 def _closed(text: str, at: int) -> int:

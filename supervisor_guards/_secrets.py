@@ -104,10 +104,12 @@ SHAPES = re.compile(
 )
 
 ASSIGNED = re.compile(
-    r"(?<![\w.%+-])-{0,2}([\w%][\w.%+-]*)\]?\s{0,40}(?:\\*[\"']\s{0,3}(?:,\s{0,3}(?=[bBuU]?\\*[\"'])|(=>|=|:))"
-    r"|(=>|=|:(?!//)))"
+    r"(?<![\w.%+-])-{0,2}([\w%][\w.%+-]*)\]?\s{0,40}(?:\\*[\"']\s{0,3}(?:(=>|=|:)"
+    r"|,\s{0,3}(?=[bBuU]?\\*[\"'])(?!\w?\\*[\"'][\w .-]{0,64}\\*[\"']\s{0,3}[=:]))|(=>|=|:(?!//)))"
 )
 """A name and what follows it before its value, as in URL queries, headers, log lines, printed mappings and pairs."""
+TITLE = re.compile(r"\s{0,3}[bBuU]?\\*[\"']?([\w.%+ -]{1,64})")
+"""The name in `name: password, value: ...`."""
 OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)([ \t]{1,3})(?:\"[^\"]*\"?|'[^']*'?|[^\s-]\S*)")
 """An option of a command line whose value is the next word."""
 ELEMENT = re.compile(r"<((?:[\w.-]{1,40}:)?[\w.-]{1,64})(?:\s[^<>]{0,512})?(?<!/)>")
