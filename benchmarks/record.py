@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +64,7 @@ def _evidence(scale: Scale) -> Iterator[Figure]:
 
 def _redemption(scale: Scale) -> Iterator[Figure]:
     """One approval used up: lock, check of its seal, update, event, commit with fsync."""
+    from supervisor_guards.embedded import transitions
     from supervisor_guards.embedded.evidence import Sealer
     from supervisor_guards.embedded.store import Store
 
@@ -73,7 +75,8 @@ def _redemption(scale: Scale) -> Iterator[Figure]:
             row = _row(number, outcome="review", digest=str(number))
             store.write_with_review(row, row.time + 10**12)
             store.resolve(row.action_id, "approved", "bob", valid_until=2 * row.time)
-            taken.append(_microseconds(lambda row=row, number=number: store.redeem(row.action_id, str(number), None)))
+            redeem = functools.partial(store.redeem, row.action_id, transitions.Claim(str(number)))
+            taken.append(_microseconds(redeem))
         store.close()
     yield Figure("one approval redeemed", "us", percentile(taken, 50), percentile(taken, 99))
 

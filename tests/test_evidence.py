@@ -14,6 +14,7 @@ from supervisor_guards.embedded.anchors import Anchor
 from supervisor_guards.embedded.evidence import Link, Sealer
 from supervisor_guards.embedded.rows import DecisionRow
 from supervisor_guards.embedded.store import Store
+from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.embedded.verification import Report
 
 START = 1_800_000_000_000_000
@@ -41,7 +42,7 @@ class Record:
         for number in (10, 11):
             self.store.write_with_review(row(number, outcome="review"), START + HOUR, "ann")
         self.store.resolve("action-010", "approved", "bob", "fine")
-        self.store.redeem("action-010", "d10", "user:7")
+        self.store.redeem("action-010", Claim("d10", "user:7"))
         self.store.resolve("action-011", "rejected", "bob")
         self.store.write([row(12)])
         self.engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
@@ -218,13 +219,13 @@ def test_an_approval_written_into_the_database_opens_nothing(record: Record) -> 
     record.store.write_with_review(row(30, outcome="review"), START + HOUR)
     record.tamper("UPDATE sg_reviews SET status = 'approved', approver = 'bob' WHERE action_id = 'action-030'")
     with pytest.raises(ApprovalInvalid, match="approval-not-authentic"):
-        record.store.redeem("action-030", "d30", "user:7")
+        record.store.redeem("action-030", Claim("d30", "user:7"))
     record.tamper(
         "INSERT INTO sg_events (action_id, time, kind, actor, segment, mac)"
         " SELECT 'action-030', time, kind, actor, segment, mac FROM sg_events WHERE kind = 'approved'"
     )
     with pytest.raises(ApprovalInvalid, match="approval-not-authentic"):
-        record.store.redeem("action-030", "d30", "user:7")
+        record.store.redeem("action-030", Claim("d30", "user:7"))
 
 
 def test_a_key_that_is_not_here_and_none_at_all_are_said(record: Record) -> None:

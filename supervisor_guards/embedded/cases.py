@@ -13,7 +13,7 @@ from supervisor_guards.embedded.rows import Event, Review
 from supervisor_guards.embedded.schema import decisions, events, reviews
 
 _PAGE = 500
-_COPIED = ("digest", "subject", "action_type", "route", "payload", "reasons")
+_COPIED = ("digest", "subject", "tenant", "action_type", "route", "payload", "reasons")
 """What a review has from its decision."""
 
 
@@ -50,7 +50,7 @@ def _events(connection: Connection, action_ids: Sequence[str]) -> Mapping[str, l
     query = select(*columns).where(events.c.action_id.in_(action_ids)).order_by(events.c.id)
     found: dict[str, list[Event]] = defaultdict(list)
     for row in connection.execute(query).mappings():
-        if row["kind"] not in rows.RESULTS:
+        if row["kind"] not in (*rows.RESULTS, "refused"):
             found[row["action_id"]].append(Event(**row))
     return found
 

@@ -90,7 +90,7 @@ class MemoryStore:
                     return review.action_id
             self._reviews[row.action_id] = Review(
                 id=next(self._ids), action_id=row.action_id, created_at=row.time, expires_at=expires_at,
-                status="pending", digest=row.digest, subject=row.subject, requester=requester,
+                status="pending", digest=row.digest, subject=row.subject, tenant=row.tenant, requester=requester,
                 action_type=row.action_type, route=row.route, payload=row.payload, reasons=row.reasons,
             )  # fmt: skip
             self.write([with_case(row, row.action_id)])
@@ -127,12 +127,12 @@ class MemoryStore:
                 expires_at=expires_at,
             )  # fmt: skip
 
-    def redeem(self, action_id: str, digest: str, subject: str | None) -> None:
+    def redeem(self, action_id: str, claim: transitions.Claim) -> None:
         """Use up the approval, once. Raises `ApprovalUsed` or `ApprovalInvalid`."""
         with self._lock:
             now = self._clock()
             review = self._reviews.get(action_id)
-            error = transitions.refusal(review, action_id, digest, subject, now)
+            error = transitions.refusal(review, action_id, claim, now)
             if error is not None:
                 raise error
             self._put(self._review(action_id), status="used", used_at=now)

@@ -33,6 +33,7 @@ from supervisor_guards.embedded.schema import (
     rule_counts,
     segments,
 )
+from supervisor_guards.embedded.transitions import OPEN
 
 _COMMON = {"outcome": "allow", "would_have": "allow", "status": "evaluated"}
 """What most rows say; the others are in a partial index."""
@@ -114,8 +115,8 @@ def reviews_named(connection: Connection, prefix: str, limit: int) -> list[Revie
 
 
 def any_due(connection: Connection, now: int) -> bool:
-    """Whether a review is pending past its time."""
-    due = and_(reviews.c.status == "pending", reviews.c.expires_at <= now)
+    """Whether a review is open past its time."""
+    due = and_(reviews.c.status.in_(OPEN), reviews.c.expires_at <= now)
     return connection.execute(select(reviews.c.id).where(due).limit(1)).first() is not None
 
 

@@ -19,9 +19,9 @@ _hits = msgspec.json.Decoder(tuple[Hit, ...]).decode
 
 EventKind = Literal[
     "returned", "raised", "not-run",
-    "pending", "approved", "rejected", "abandoned", "expired", "used", "executed",
+    "pending", "approved", "rejected", "abandoned", "expired", "used", "executed", "refused",
 ]  # fmt: skip
-"""A result that came after its row; or the status that a review got."""
+"""A result that came after its row; the status that a review got; or a refused try to use its approval."""
 RESULTS = ("returned", "raised", "not-run")
 
 
@@ -39,6 +39,7 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     action_type: str
     route: str | None = None
     subject: str | None = None
+    tenant: str | None = None
     mode: Mode
     enforced: bool
     outcome: str
@@ -92,6 +93,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     status: ReviewStatus
     digest: str | None
     subject: str | None
+    tenant: str | None = None
     requester: str | None
     """The context's user id: who asked, as far as the application said."""
     action_type: str
@@ -174,8 +176,8 @@ COLUMNS: tuple[str, ...] = DecisionRow.__struct_fields__
 def parameters(row: DecisionRow) -> tuple[Any, ...]:
     """The values of `row` in the order of `COLUMNS`."""
     return (
-        row.action_id, row.time, row.app_id, row.action_type, row.route, row.subject, row.mode, row.enforced,
-        row.outcome, row.would_have, row.status,
+        row.action_id, row.time, row.app_id, row.action_type, row.route, row.subject, row.tenant, row.mode,
+        row.enforced, row.outcome, row.would_have, row.status,
         _encode(row.reasons).decode() if row.reasons else "[]",
         _encode(row.rule_ids).decode() if row.rule_ids else "[]",
         _encode(row.hits).decode() if row.hits else "[]",

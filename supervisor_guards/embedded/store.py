@@ -27,6 +27,8 @@ from supervisor_guards.embedded.rows import (
     with_case,
 )
 from supervisor_guards.embedded.schema import reviews as review_table
+from supervisor_guards.embedded.transitions import Claim
+from supervisor_guards.errors import SupervisorBlocked
 
 if TYPE_CHECKING:
     pass
@@ -180,19 +182,27 @@ class Store(Reader):
 
         return self._transact(work).state
 
-    def redeem(self, action_id: str, digest: str, subject: str | None) -> None:
-        """Use up the approval, once, for this content and subject.
+    def redeem(self, action_id: str, claim: Claim) -> None:
+        """Use up the approval, once, for what was approved. A refused try is noted in the record.
 
         Raises `ApprovalUsed` (reason `used` or `already-executed`) or `ApprovalInvalid` (`not-found`,
-        `other-subject`, `other-content`, `pending`, `rejected`, `expired`, `abandoned`).
+        `other-subject`, `other-tenant`, `other-route`, `other-action`, `other-content`, `pending`, `rejected`,
+        `expired`, `abandoned`, `approval-not-authentic`).
         """
         now = self._clock()
 
-        def work(held: Connection) -> None:
-            reviews.redeem(held, action_id, digest, subject, now, self._ledger.sealer)
-            self._ledger.append(held, events=[Event(action_id=action_id, time=now, kind="used")])
+        def work(held: Connection) -> SupervisorBlocked | None:
+            error = reviews.redeem(held, action_id, claim, now, self._ledger.sealer)
+            if error is None:
+                self._ledger.append(held, events=[Event(action_id=action_id, time=now, kind="used")])
+            elif error.reasons != ["not-found"]:
+                tried = Event(action_id=action_id, time=now, kind="refused", notes=error.reasons[0])
+                self._ledger.append(held, events=[tried])
+            return error
 
-        self._transact(work)
+        error = self._transact(work)
+        if error is not None:
+            raise error
 
     def mark_executed(self, action_id: str) -> ReviewState:
         """Note that the action ran without an approval (`fail_open`): nothing is left to redeem.

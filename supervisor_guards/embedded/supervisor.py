@@ -21,6 +21,7 @@ from supervisor_guards._redaction import Redactor
 from supervisor_guards.embedded import parts
 from supervisor_guards.embedded.chores import Chores
 from supervisor_guards.embedded.recording import RowMaker
+from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.errors import ApprovalInvalid, ConfigurationError, SupervisorUnavailable
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class EmbeddedSupervisor:
             seen,
             action.context or {},
             action.request or {},
-            marked=b'"__' in action.snapshot.body,
+            marked=bool(action.context or action.request) or b'"__' in action.snapshot.body,
         )
         return verdict, payload
 
@@ -163,11 +164,11 @@ class EmbeddedSupervisor:
 
     def _opened(self, action: Action, row: DecisionRow) -> str:
         """The review that `row` waits for. An action that runs anyway has one of its own, which is over."""
-        requester = (action.context or {}).get("user_id")
+        # As the record shows it: what is secret about it stays out of the review too.
+        requester = self._rows.redacted(dict(action.context or {})).get("user_id")
+        known = str(requester) if type(requester) in (str, int) else None
         since = row.time - self._window_us if self._window_us and not action.proceeds else None
-        case_id = self.store.write_with_review(
-            row, row.time + self._expires_us, None if requester is None else str(requester), same_since=since
-        )
+        case_id = self.store.write_with_review(row, row.time + self._expires_us, known, same_since=since)
         if action.proceeds:
             self.store.mark_executed(action.action_id)
         return case_id
@@ -196,15 +197,34 @@ class EmbeddedSupervisor:
         """`review` in a worker thread."""
         return await _off_loop(self.review, action_id)
 
-    def redeem(self, action_id: str, digest: str, subject: str | None) -> None:
-        """Use up the approval, once, for this content and subject."""
+    def redeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
+        """Use up the approval, once, for this content by this subject, on this route."""
         if not digest:  # two payloads too large to be read would be told apart by nothing
             raise ApprovalInvalid("review", ["payload-too-large-to-approve"], action_id)
-        self.store.redeem(action_id, digest, subject)
+        self.store.redeem(action_id, Claim(digest, subject, action_type, route, tenant))
 
-    async def aredeem(self, action_id: str, digest: str, subject: str | None) -> None:
+    async def aredeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
         """`redeem` in a worker thread."""
-        await _off_loop(self.redeem, action_id, digest, subject)
+        claim = {"action_type": action_type, "route": route, "tenant": tenant}
+        await _off_loop(partial(self.redeem, action_id, digest, subject, **claim))
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Judge the entries without a verdict (shadow), and store all of them in one transaction."""
