@@ -195,7 +195,9 @@ class EmbeddedSupervisor:
 
     async def areview(self, action_id: str) -> ReviewState:
         """`review` in a worker thread."""
-        return await _off_loop(self.review, action_id)
+        from supervisor_guards.embedded.threads import off_loop_to_look
+
+        return await off_loop_to_look(self.review, action_id)
 
     def redeem(
         self,
