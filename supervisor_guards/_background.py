@@ -144,7 +144,8 @@ class Worker:
             self._wake.wait(self._interval)
             self._wake.clear()
             self._drain(final=False)
-            _quietly(self._upkeep)
+            if not self._closed:  # callers that go on after `close` drain for themselves: don't queue behind them
+                _quietly(self._upkeep)
 
     def _upkeep(self) -> None:
         with self._handling:  # a fork waits for it as it waits for a batch

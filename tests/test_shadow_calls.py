@@ -221,7 +221,7 @@ refund(1)
     done = python(HEAD + go, tmp_path)
     assert (done.returncode, done.stdout) == (0, "ran 1\n")
     assert "Traceback" not in done.stderr
-    assert (1, "returned") in recorded(tmp_path)
+    assert (1, "returned") in recorded(tmp_path), done.stderr
 
 
 def test_a_forked_child_records_its_calls_and_not_its_parents(tmp_path: Path) -> None:
