@@ -1,0 +1,275 @@
+"""From a matched request to a ruling: the facts and payload of each rule go to the engine, its words come back."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import msgspec
+from starlette.requests import Request
+
+from supervisor_guards import Guard, get_guard
+from supervisor_guards.errors import GuardError, SupervisorReviewPending, SupervisorUnavailable
+from supervisor_guards.web import (
+    UNKNOWN,
+    Body,
+    RequestFacts,
+    RequestState,
+    RouteRule,
+    User,
+    aadmit,
+    apayload_source,
+    approvals,
+    enforces,
+    parse_body,
+)
+from supervisor_guards_asgi.bodies import Prefix, Watch, body_of, replayed
+from supervisor_guards_asgi.facts import UserResolver, facts_of, header_values, headers_of, resolve_user
+from supervisor_guards_asgi.holding import Holds, abandon
+from supervisor_guards_asgi.routing import Resolution
+
+logger = logging.getLogger("supervisor_guards")
+
+_APPROVAL = b"supervisor-approval"
+_WATCH_AFTER = 0.1
+"""Seconds an evaluation may take before the client is watched: most are over long before."""
+_OBSERVE_SECONDS = 5.0
+"""How long the user's own callables may take in shadow, when the answer is out already."""
+
+
+class Ruling(msgspec.Struct, frozen=True):
+    """What became of a request: `error` refuses it, `gone` says that nobody waits for an answer."""
+
+    error: GuardError | None = None
+    action: str | None = None
+    facts: RequestFacts | None = None
+    gone: bool = False
+
+    @property
+    def allowed(self) -> bool:
+        return self.error is None and not self.gone
+
+
+class Asked(msgspec.Struct):
+    """One rule on its way through the engine."""
+
+    rule: RouteRule
+    facts: RequestFacts
+    source: Callable[[], Any]
+    entry: Any = None
+
+    @property
+    def error(self) -> GuardError | None:
+        """What refuses, of the last answer."""
+        return self.entry.decision.error if self.entry is not None and self.entry.decision is not None else None
+
+
+class Gate:
+    """How requests are decided on, for the middleware and for guards of single routes.
+
+    `guard` None means the default guard, made on first use. No state of a request is kept here.
+    """
+
+    def __init__(self, guard: Guard | None, user: UserResolver, holds: Holds) -> None:
+        self._guard = guard
+        self._user = user
+        self._holds = holds
+        self._warm = False
+        self.lost = 0
+        """Shadow observations that failed in us."""
+
+    async def guard(self) -> Guard:
+        """The guard in use. Raises `ConfigurationError` where the default one can't be made."""
+        if self._guard is not None:
+            return self._guard
+        if not self._warm:  # opening policy and store takes time, once
+            await anyio.to_thread.run_sync(get_guard)
+            self._warm = True
+        return get_guard()
+
+    async def rule_on(
+        self,
+        guard: Guard,
+        rules: Sequence[RouteRule],
+        scope: Mapping[str, Any],
+        prefix: Prefix,
+        resolution: Resolution,
+        state: RequestState,
+    ) -> Ruling:
+        """Ask about every rule before the endpoint runs. What `receive` raises is raised; a fault of ours refuses."""
+        cap = max((rule.max_body_bytes for rule in rules), default=0)
+        if scope["type"] == "http" and any(rule.reads_body for rule in rules):
+            await prefix.read(cap)
+            if prefix.gone:
+                return Ruling(gone=True)
+        try:
+            ids = approvals(header_values(scope, _APPROVAL))
+            asked = [await self._asked(rule, scope, prefix, resolution) for rule in rules]
+        except GuardError as error:
+            return Ruling(error, rules[0].action)
+        except Exception as error:
+            return _broken(error, rules[0].action)
+        gone = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_watch, prefix, cap, gone)
+            ruling = await self._judged(guard, asked, ids, state, gone)
+            tasks.cancel_scope.cancel()
+        return ruling
+
+    async def _asked(self, rule: RouteRule, scope: Mapping[str, Any], prefix: Prefix, resolution: Resolution) -> Asked:
+        raw = prefix.raw if rule.reads_body else None
+        body = await _body(rule, raw, prefix.complete, scope)
+        request = Request({**scope, "path_params": dict(resolution.path)}, prefix.peek(rule.max_body_bytes)) \
+            if scope["type"] == "http" else None  # fmt: skip
+        return await self._with_user(rule, scope, resolution, body, request)
+
+    async def _with_user(
+        self, rule: RouteRule, scope: Mapping[str, Any], resolution: Resolution, body: Body, request: Any
+    ) -> Asked:
+        user: User = UNKNOWN
+        fault: Exception | None = None
+        try:
+            user = await resolve_user(self._user, scope)
+        except Exception as error:
+            fault = error
+            logger.error("the user resolver failed, so the request can't be judged", exc_info=error)
+        facts = facts_of(scope, resolution, body, user)
+        source = _raising(fault) if fault is not None else await apayload_source(rule, facts, request)
+        return Asked(rule, facts, source)
+
+    async def _judged(
+        self, guard: Guard, asked: Sequence[Asked], ids: Sequence[str], state: RequestState, gone: anyio.Event
+    ) -> Ruling:
+        current = asked[0]
+        try:
+            for current in asked:
+                await self._ask(guard, current, ids, state)
+                if current.error is not None and not isinstance(current.error, SupervisorReviewPending):
+                    return _refused(current, asked)
+            waiting = [one for one in asked if one.error is not None]
+            if waiting and all(_blocks(guard, one.rule) for one in waiting):
+                return await self._held(guard, asked, waiting, state, gone)
+            if gone.is_set():
+                return await _left(guard, asked)
+            return _refused(waiting[0], asked) if waiting else Ruling(facts=asked[0].facts)
+        except Exception as error:
+            return _broken(error, current.rule.action)
+
+    async def _ask(self, guard: Guard, one: Asked, ids: Sequence[str], state: RequestState) -> None:
+        rule = one.rule
+        if _blocks(guard, rule):  # the engine would wait without a look at the client
+            rule = copy.copy(rule)
+            rule.on_review = "fail_closed"
+        one.entry = await aadmit(guard, rule, one.facts, one.source, approval=tuple(ids))
+        state.add(one.entry)
+
+    async def _held(
+        self,
+        guard: Guard,
+        asked: Sequence[Asked],
+        waiting: Sequence[Asked],
+        state: RequestState,
+        gone: anyio.Event,
+    ) -> Ruling:
+        for one in waiting:
+            answer = await self._holds.wait(guard, one.entry.decision.action_id, gone)
+            if gone.is_set():
+                return await _left(guard, asked)
+            if answer is not True:
+                return _refused(one, asked, None if answer is False else answer)
+        for one in waiting:
+            await self._ask(guard, one, (one.entry.decision.action_id,), state)
+            if one.error is not None:
+                return _refused(one, asked)
+        return await _left(guard, asked) if gone.is_set() else Ruling(facts=asked[0].facts)
+
+    async def observe(
+        self,
+        guard: Guard,
+        rules: Sequence[RouteRule],
+        scope: Mapping[str, Any],
+        watch: Watch,
+        resolution: Resolution,
+        state: RequestState,
+        result: Any,
+    ) -> None:
+        """Hand what a shadow rule saw to the engine, once the application is done. Raises nothing."""
+        for rule in rules:
+            try:
+                with anyio.fail_after(_OBSERVE_SECONDS):
+                    asked = await self._seen(rule, scope, watch, resolution)
+                entry = await aadmit(guard, rule, asked.facts, asked.source)
+                entry.settle(result)
+                state.add(entry)
+            except Exception:
+                self.lost += 1
+                if self.lost == 1:
+                    logger.error("a shadow observation failed; more are only counted", exc_info=True)
+
+    async def _seen(self, rule: RouteRule, scope: Mapping[str, Any], watch: Watch, resolution: Resolution) -> Asked:
+        raw, complete = watch.seen(scope)
+        body = await _body(rule, raw if rule.reads_body else None, complete, scope)
+        whole = raw if complete and raw is not None and len(raw) <= rule.max_body_bytes else None
+        request = replayed(whole, {**scope, "path_params": dict(resolution.path)}) if scope["type"] == "http" else None
+        return await self._with_user(rule, scope, resolution, body, request)
+
+
+def enforced(guard: Guard, rules: Sequence[RouteRule]) -> tuple[list[RouteRule], list[RouteRule]]:
+    """The rules that may refuse, and those that only observe."""
+    may = [rule for rule in rules if enforces(guard, rule)]
+    return may, [rule for rule in rules if rule not in may]
+
+
+def _blocks(guard: Guard, rule: RouteRule) -> bool:
+    terms = guard.config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True)
+    return terms.on_review == "block"
+
+
+async def _body(rule: RouteRule, raw: bytes | None, complete: bool, scope: Mapping[str, Any]) -> Body:
+    if scope["type"] != "http":
+        return Body("absent")
+    headers = headers_of(scope)
+    if rule.reads_body:
+        return await body_of(raw, complete, headers, rule.max_body_bytes, scope)
+    unread = parse_body(None, next((value for name, value in headers if name == "content-type"), ""))
+    length = next((value for name, value in headers if name == "content-length"), "")
+    return msgspec.structs.replace(unread, size=int(length)) if length.isdecimal() else unread
+
+
+def _raising(error: Exception) -> Callable[[], Any]:
+    def source() -> Any:
+        raise error
+
+    return source
+
+
+def _refused(one: Asked, asked: Sequence[Asked], error: GuardError | None = None) -> Ruling:
+    for other in asked:
+        if other.entry is not None:
+            other.entry.settle("not-run")
+    return Ruling(error or one.error, one.rule.action, one.facts)
+
+
+async def _left(guard: Guard, asked: Sequence[Asked]) -> Ruling:
+    """The client is gone: nothing runs, and nobody is asked to decide for nobody."""
+    for one in asked:
+        if one.entry is not None:
+            one.entry.settle("not-run")
+        if isinstance(one.error, SupervisorReviewPending):
+            await abandon(guard, one.error.action_id)
+    return Ruling(gone=True)
+
+
+def _broken(error: Exception, action: str) -> Ruling:
+    logger.error("a request could not be decided on, so it was refused", exc_info=error)
+    return Ruling(SupervisorUnavailable(f"no decision could be made on {action!r}: {type(error).__name__}"), action)
+
+
+async def _watch(prefix: Prefix, cap: int, gone: anyio.Event) -> None:
+    await anyio.sleep(_WATCH_AFTER)
+    await prefix.watch(cap)
+    gone.set()

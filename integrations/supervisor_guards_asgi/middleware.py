@@ -1,0 +1,286 @@
+"""`SupervisorMiddleware`: asks before the endpoint of a ruled route runs, whatever ASGI application holds it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import anyio.to_thread
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from supervisor_guards import Guard
+from supervisor_guards.errors import (
+    ConfigurationError,
+    GuardError,
+    PayloadUnusable,
+    SupervisorBlocked,
+    SupervisorReviewPending,
+    SupervisorUnavailable,
+)
+from supervisor_guards.web import SAFE_METHODS, STATE_KEY, RequestState, RouteRule, RouteRules, Tripwire, serving
+from supervisor_guards_asgi.answers import Answering, Answers, Outcome
+from supervisor_guards_asgi.audit import check, rules_of_endpoint
+from supervisor_guards_asgi.bodies import Prefix, Watch
+from supervisor_guards_asgi.evaluation import Gate, enforced
+from supervisor_guards_asgi.facts import WEBSOCKET, UserResolver, label, method_of, starlette_user
+from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
+from supervisor_guards_asgi.ownguards import own_actions
+from supervisor_guards_asgi.routing import Resolution, enter, resolve
+from supervisor_guards_asgi.within import Within
+
+logger = logging.getLogger("supervisor_guards")
+
+Unresolved = Literal["deny", "warn"]
+
+
+class SupervisorMiddleware:
+    """Pure ASGI middleware that maps routes to action types: `app.add_middleware(SupervisorMiddleware, rules=[...])`.
+
+    `rules` are `RouteRule`s, or mappings as settings write them. `guard` answers; by default the one that
+    `configure` made, or the environment. `user` gets the connection and returns a `supervisor_guards.web.User`,
+    or None for anonymous; it may be a coroutine function, and reads Starlette's authentication by default.
+    `unresolved` says what becomes, in enforce, of a request whose endpoint can't be told in advance and whose
+    method isn't safe. `review_url` is where `review_status` is mounted. A held review (`on_review="block"`) waits
+    at most `hold_seconds`, and at most `max_holds` do at once. `strict` stops the start where a guard can't take
+    effect.
+
+    Raises `ConfigurationError` with every fault of the rules. Place it inside CORS, sessions, authentication and
+    decompression, and outside of whatever changes neither path nor body.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        guard: Guard | None = None,
+        rules: Iterable[RouteRule | Mapping[str, Any]] = (),
+        user: UserResolver = starlette_user,
+        unresolved: Unresolved = "deny",
+        review_url: str | None = None,
+        hold_seconds: float = HOLD_SECONDS,
+        max_holds: int = MAX_HOLDS,
+        strict: bool = False,
+    ) -> None:
+        if unresolved not in ("deny", "warn"):
+            raise ConfigurationError(f"unresolved={unresolved!r}: choose one of deny, warn")
+        self.app = app
+        self.rules = RouteRules(rules)
+        self.tripwire = Tripwire()
+        self.unresolved_total = 0
+        self._own_guard = guard
+        self._unresolved = unresolved
+        self._strict = strict
+        self._user = user
+        self._gate = Gate(guard, user, Holds(hold_seconds, max_holds))
+        self._answers = Answers(review_url)
+        self._told: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            await self._request(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = RequestState()
+        if not len(self.rules):
+            await self._serve(scope, receive, Outcome(send), state)
+            return
+        inner = self._inner(scope)
+        resolution = resolve(inner, scope)
+        rules = self._rules_of(scope, resolution)
+        before = scope.get("endpoint")
+        outcome = Outcome(send)
+        if resolution.outcome == "unknown" and await self._unresolved_refused(scope, resolution, outcome):
+            return
+        if rules:
+            await self._guarded(rules, scope, receive, outcome, resolution, state)
+        else:
+            await self._serve(scope, receive, outcome, state)
+        if outcome.served and (outcome.status is None or outcome.status < 400):
+            self._check(scope, inner, resolution, before, state)
+
+    async def _guarded(
+        self,
+        rules: tuple[RouteRule, ...],
+        scope: Scope,
+        receive: Receive,
+        outcome: Outcome,
+        resolution: Resolution,
+        state: RequestState,
+    ) -> None:
+        delegated = own_actions(resolution, method_of(scope))
+        state.guarded = tuple(rule.action for rule in rules)
+        state.delegated = frozenset(state.guarded) & delegated
+        own = [rule for rule in rules if rule.action not in state.delegated]
+        try:
+            guard = await self._gate.guard()
+            may_refuse, observing = enforced(guard, own)
+        except Exception as error:
+            if any(rule.mode != "shadow" for rule in own):
+                await self._refuse(_no_guard(error), scope, outcome, own[0].action)
+                return
+            await self._serve(scope, receive, outcome, state)
+            return
+        if may_refuse:
+            prefix = Prefix(receive)
+            ruling = await self._gate.rule_on(guard, may_refuse, scope, prefix, resolution, state)
+            if not ruling.allowed:
+                if ruling.error is not None:
+                    refusal = self._answers.refusal(ruling.error, scope, ruling.action, ruling.facts)
+                    await Answering(refusal)(scope, receive, outcome)
+                return
+            receive = prefix
+            outcome.entries = state.entries[:]
+        if not observing:
+            await self._serve(scope, receive, outcome, state)
+            return
+        watch = Watch(receive, max(rule.max_body_bytes for rule in observing))
+        seen_by_us = dict(scope)
+        result: Literal["returned", "raised"] = "raised"
+        try:
+            await self._serve(scope, watch, outcome, state)
+            result = outcome.result or "returned"
+        finally:
+            await self._gate.observe(guard, observing, seen_by_us, watch, resolution, state, result)
+
+    async def _serve(self, scope: Scope, receive: Receive, outcome: Outcome, state: RequestState) -> None:
+        """Run the application. What a plain guard inside refuses becomes the same answer as a rule's refusal."""
+        scope[STATE_KEY] = state
+        within: Any = Within(scope, self.app, self._user)
+        outcome.served = True
+        try:
+            with serving(within, within.approvals()):
+                await self.app(scope, receive, outcome)
+        except (SupervisorBlocked, SupervisorReviewPending, SupervisorUnavailable) as error:
+            outcome.settle("raised")
+            if outcome.started:
+                raise
+            await self._refuse(error, scope, outcome)
+        except BaseException:
+            outcome.settle("raised")
+            raise
+        else:
+            outcome.settle("returned")
+
+    async def _refuse(self, error: GuardError, scope: Scope, outcome: Outcome, action: str | None = None) -> None:
+        await Answering(self._answers.refusal(error, scope, action))(scope, _never, outcome)
+
+    async def _unresolved_refused(self, scope: Scope, resolution: Resolution, outcome: Outcome) -> bool:
+        self.unresolved_total += 1
+        if resolution.reason not in self._told and len(self._told) < 100:
+            self._told.add(resolution.reason)
+            logger.warning(
+                "a request's endpoint could not be told in advance (%s); unresolved=%s",
+                resolution.reason,
+                self._unresolved,
+                extra={"unresolved_total": self.unresolved_total},
+            )
+        if self._unresolved == "warn" or method_of(scope) in SAFE_METHODS:
+            return False
+        try:
+            guard = await self._gate.guard()
+            enforces = bool(enforced(guard, list(self.rules))[0])
+        except Exception as error:
+            await self._refuse(_no_guard(error), scope, outcome)
+            return True
+        if enforces:
+            await self._refuse(PayloadUnusable("deny", ["unresolved-route"]), scope, outcome)
+        return enforces
+
+    def _rules_of(self, scope: Scope, resolution: Resolution) -> tuple[RouteRule, ...]:
+        if resolution.outcome != "matched":
+            return ()
+        return rules_for(self.rules, method_of(scope), resolution.template, resolution.names, resolution.endpoint)
+
+    def _inner(self, scope: Scope) -> Any:
+        """The application to ask. Where a layer hides it, the one whose own stack holds this middleware."""
+        app = scope.get("app")
+        if enter(self.app).router is None and app is not None and self in enter(_stack(app)).layers:
+            return getattr(app, "router", self.app)
+        return self.app
+
+    def _check(self, scope: Scope, inner: Any, resolution: Resolution, before: Any, state: RequestState) -> None:
+        ran = scope.get("endpoint")
+        if ran is before or ran is resolution.endpoint:
+            if resolution.outcome == "matched" and state.guarded:
+                self.tripwire.check(state, state.guarded, label(scope, resolution.template))
+            return
+        if resolution.opaque or ran is None:
+            return
+        guarded = rules_of_endpoint(self.rules, inner, ran, method_of(scope))
+        self.tripwire.check(state, tuple(rule.action for rule in guarded), label(scope, None))
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        failed: ConfigurationError | None = None
+
+        async def checking(message: Message) -> None:
+            nonlocal failed
+            if failed is not None:
+                return
+            if message["type"] == "lifespan.startup.complete":
+                failed = await self._start()
+                if failed is not None:
+                    await send({"type": "lifespan.startup.failed", "message": str(failed)})
+                    raise failed
+            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+                await self._stop()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, checking)
+        except ConfigurationError as error:
+            if error is not failed:
+                raise
+
+    async def _start(self) -> ConfigurationError | None:
+        """Look over rules and routes once the application has started; what is found stops it if it enforces."""
+        try:
+            guard = await self._gate.guard()
+            problems, ineffective = check(self.app, self.rules)
+            stops = bool(enforced(guard, list(self.rules))[0])
+        except ConfigurationError as error:
+            return error
+        except Exception:
+            logger.error("the routes could not be looked over", exc_info=True)
+            return None
+        for problem in (*problems, *ineffective):
+            logger.warning("%s", problem)
+        serious = [*(problems if stops or self._strict else ()), *(ineffective if self._strict else ())]
+        return ConfigurationError(serious) if serious else None
+
+    async def _stop(self) -> None:
+        try:
+            if self._own_guard is not None:
+                await self._own_guard.aclose()
+            else:
+                await anyio.to_thread.run_sync((await self._gate.guard()).flush)
+        except Exception:
+            logger.error("the guard could not be closed", exc_info=True)
+
+
+def rules_for(
+    rules: RouteRules, method: str, template: str | None, names: tuple[str, ...], endpoint: Any
+) -> tuple[RouteRule, ...]:
+    """The rules of a route. A websocket's handshake is a GET, so those for GET hold for it too."""
+    found = rules.for_route(method, template, names, endpoint)
+    if method == WEBSOCKET:
+        had = {rule.action for rule in found}
+        found += tuple(one for one in rules.for_route("GET", template, names, endpoint) if one.action not in had)
+    return found
+
+
+def _stack(app: Any) -> Any:
+    return getattr(app, "middleware_stack", None)
+
+
+def _no_guard(error: Exception) -> SupervisorUnavailable:
+    logger.error("there is no guard to ask, so a guarded route was refused", exc_info=error)
+    return SupervisorUnavailable(f"there is no guard to ask: {error}")
+
+
+async def _never() -> Message:
+    raise RuntimeError("a refusal reads nothing")
