@@ -25,6 +25,7 @@ class Facts(msgspec.Struct, frozen=True):
     subject: str | None = None
     route: str | None = None
     request: Mapping[str, Any] | None = None
+    tenant: str | None = None
 
 
 _observed: ContextVar[Observed | None] = ContextVar("supervisor_guards_observed", default=None)

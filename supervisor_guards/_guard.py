@@ -185,6 +185,7 @@ class Guard:
                 terms.on_review in ("fail_open", "shadow"),
                 call,
                 current_approval(),
+                facts.tenant if facts else None,
             ),
             late=self._late,
         )

@@ -72,6 +72,8 @@ class Action(msgspec.Struct, frozen=True, gc=False):
     """The parameters given by position, where the payload is the call's own arguments."""
     approval: tuple[str, ...] | None = None
     """The action ids whose approvals this call may use up; one of them is its own."""
+    tenant: str | None = None
+    """Whose data the request is about, as an adapter knows it."""
 
 
 class Hit(msgspec.Struct, frozen=True):

@@ -4,9 +4,10 @@ No framework is imported here, nothing waits for the network, and no verdict is 
 """
 
 from supervisor_guards._markers import Unreadable, Unusable
+from supervisor_guards._model import Entry
 from supervisor_guards._web.admission import aadmit, admit, enforces, serving
 from supervisor_guards._web.approvals import APPROVAL_HEADER, MAX_APPROVALS, approvals
-from supervisor_guards._web.bodies import DEFAULT_MAX_BODY_BYTES, Body, File, parse_body
+from supervisor_guards._web.bodies import DEFAULT_MAX_BODY_BYTES, Body, BodyStatus, File, parse_body
 from supervisor_guards._web.coverage import (
     Coverage,
     actions_of,
@@ -17,25 +18,31 @@ from supervisor_guards._web.coverage import (
     supervised_exempt,
 )
 from supervisor_guards._web.endpoints import layers, location_of
-from supervisor_guards._web.facts import ANONYMOUS, UNKNOWN, RequestFacts, User
+from supervisor_guards._web.facts import ANONYMOUS, DEFAULT_HEADERS, SECRET_HEADERS, UNKNOWN, Pick, RequestFacts, User
 from supervisor_guards._web.payloads import apayload_source, build_payload, payload_source
 from supervisor_guards._web.refusal import TYPE_BASE, Refusal
 from supervisor_guards._web.routes import SAFE_METHODS, RouteInfo, RouteRules
 from supervisor_guards._web.rules import RouteRule
 from supervisor_guards._web.state import STATE_KEY, RequestState, Tripwire, get_state
+from supervisor_guards._web.untyped import untyped_comparisons
 
 __all__ = [
     "ANONYMOUS",
     "APPROVAL_HEADER",
+    "DEFAULT_HEADERS",
     "DEFAULT_MAX_BODY_BYTES",
     "MAX_APPROVALS",
     "SAFE_METHODS",
+    "SECRET_HEADERS",
     "STATE_KEY",
     "TYPE_BASE",
     "UNKNOWN",
     "Body",
+    "BodyStatus",
     "Coverage",
+    "Entry",
     "File",
+    "Pick",
     "Refusal",
     "RequestFacts",
     "RequestState",
@@ -64,4 +71,5 @@ __all__ = [
     "registered",
     "serving",
     "supervised_exempt",
+    "untyped_comparisons",
 ]

@@ -199,6 +199,23 @@ def test_an_approval_that_fails_refuses_whatever_is_set(on_review: str, lost: Ex
     assert decision.error is lost or decision.error.__cause__ is lost  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("answers", "tried", "error"),
+    [
+        ([OTHER, None], ["a", "b"], None),
+        ([None], ["a"], None),
+        ([OTHER, USED, OTHER], ["a", "b", "c"], USED),
+        ([USED, OTHER, OTHER], ["a", "b", "c"], USED),
+        ([OTHER, OTHER, OTHER], ["a", "b", "c"], OTHER),
+    ],
+)
+def test_of_several_approvals_the_action_s_own_decides(answers: list[Any], tried: list[str], error: Any) -> None:
+    script = Script(evaluate=REVIEW, redeem=answers)
+    decision = sync_run(script, entry(approval=("a", "b", "c")), {})
+    assert decision.error is error
+    assert [effect.action_id for effect in script.asked if isinstance(effect, Redeem)] == tried
+
+
 def test_a_deny_of_today_beats_an_approval_of_yesterday() -> None:
     script = Script(evaluate=DENY)
     assert isinstance(sync_run(script, entry(approval=("earlier-1",)), {}).error, SupervisorBlocked)

@@ -60,8 +60,8 @@ def modules() -> list[str]:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Top-level names in `sys.modules` after `import supervisor_guards` in a fresh process."""
-    code = "import json, sys, supervisor_guards; print(json.dumps(sorted(sys.modules)))"
+    """Top-level names in `sys.modules` after what an adapter imports, in a fresh process."""
+    code = "import json, sys, supervisor_guards, supervisor_guards.web; print(json.dumps(sorted(sys.modules)))"
     done = python("-c", code, cwd=tmp_path_factory.mktemp("elsewhere"))
     assert done.returncode == 0, done.stderr
     return {name.partition(".")[0] for name in json.loads(done.stdout)}

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor_guards._markers import MARKER_KEYS, is_marker
+from supervisor_guards._markers import MARKER_KEYS, Unreadable, Unusable, is_marker
 from supervisor_guards._payload import decode, snapshot
 
 
@@ -471,3 +471,18 @@ def test_any_object_becomes_a_json_object_within_the_limit(value: Any, limit: in
     result = snapshot(value, limit)
     assert type(decode(result)) is dict
     assert len(result.body) <= limit
+
+
+def test_what_an_adapter_could_not_read_is_a_marker_told_apart_by_its_content() -> None:
+    assert taken(Unreadable("body-invalid", b"1")) == {"__error__": "body-invalid"}
+    one, again, other, unseen = (
+        snapshot({"body": Unreadable("body-invalid", content)}) for content in (b"1", b"1", b"2", None)
+    )
+    assert one.full_hash == again.full_hash != other.full_hash
+    assert (unseen.full_hash, unseen.truncated) == (None, True)
+
+
+@pytest.mark.parametrize("known", [{"amount": 5}, {}, None])
+def test_an_unusable_payload_keeps_its_reason_and_what_is_known(known: Any) -> None:
+    result = snapshot(Unusable("body-too-large", known))
+    assert (result.fault, decode(result)) == ("body-too-large", known or {})

@@ -91,7 +91,7 @@ def parse_body(
     if content_encoding.strip().lower() not in ("", "identity"):
         return Body("encoded", size=size, content_type=kind, digest=digest)
     found, data, duplicates = _json(raw or b"")
-    fields = _fields(raw, content_type, kind, form)
+    fields = _fields(raw, content_type, kind, form, files)
     if fields is not None and not (found and isinstance(data, (dict, list))):
         found, data, duplicates = True, None, False
     status: BodyStatus = "parsed"
@@ -139,16 +139,20 @@ def _json(raw: bytes) -> tuple[bool, Any, bool]:
         return False, None, False
 
 
-def _fields(raw: bytes | None, content_type: str, kind: str, form: Sequence[tuple[str, str]] | None) -> Pairs | None:
-    if form is not None:
-        return tuple(form)
-    if kind != URLENCODED or raw is None or not _readable_charset(content_type):
+def _fields(
+    raw: bytes | None, content_type: str, kind: str, form: Sequence[tuple[str, str]] | None, files: Sequence[File]
+) -> Pairs | None:
+    """A form's fields; None where the body is no form, or has content in which no field was found."""
+    if kind not in (URLENCODED, MULTIPART):
         return None
-    try:
-        # As Starlette reads it: bytes by latin-1, escapes by UTF-8, `&` alone between the fields.
-        return tuple(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
-    except ValueError:
-        return None
+    found: Pairs = tuple(form or ())
+    if form is None and kind == URLENCODED and raw is not None and _readable_charset(content_type):
+        try:
+            # As Starlette reads it: bytes by latin-1, escapes by UTF-8, `&` alone between the fields.
+            found = tuple(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
+        except ValueError:
+            return None
+    return found if found or files or (form is not None and not raw) else None
 
 
 def _readable_charset(content_type: str) -> bool:

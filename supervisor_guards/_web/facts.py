@@ -80,9 +80,14 @@ class RequestFacts(msgspec.Struct, frozen=True):
         return tuple(value for key, value in self.headers if key == name)
 
     def engine_facts(self) -> Facts:
-        """What `acting` takes: the subject, the route, and what policies read as `request`."""
+        """What the engine takes: the subject, the route, and what policies read as `request`.
+
+        That mapping has `version`, `method`, `route`, `tenant`, `body_status`, `headers` (name to text, several
+        values joined by a comma) and `user` with `state`, `id`, `type`, `groups`, `scopes`.
+        """
         allowed = self.allowed_headers - SECRET_HEADERS
         user = self.user
+        tenant = _text(self.tenant or user.tenant)
         return Facts(
             subject=_text(self.subject),
             route=_text(self.route),
@@ -90,7 +95,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
                 "version": REQUEST_VERSION,
                 "method": _text(self.method),
                 "route": _text(self.route),
-                "tenant": _text(self.tenant or user.tenant),
+                "tenant": tenant,
                 "user": {
                     "state": user.state,
                     "id": _text(self.subject),
@@ -101,6 +106,7 @@ class RequestFacts(msgspec.Struct, frozen=True):
                 "headers": {name: _text(", ".join(self.header(name))) for name in allowed if self.header(name)},
                 "body_status": self.body.status,
             },
+            tenant=tenant,
         )
 
 

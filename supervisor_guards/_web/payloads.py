@@ -18,8 +18,9 @@ def build_payload(rule: RouteRule, facts: RequestFacts) -> dict[str, Any] | Unus
     """The payload of `rule` for the request, for a rule without a callable.
 
     With field references, each lands under its name; a field that the request doesn't have is left out. Without
-    them, everything is namespaced: `path`, `query`, `body`, `body_status`, `repeated`. `Unusable` says that a
-    reference can't be answered: the engine refuses it in enforce, and records it in shadow.
+    them, everything is namespaced: `path`, `query`, `body`, `body_status`. `repeated` has all values of query and
+    form names that come more than once, where there are any. `Unusable` says that a reference can't be answered:
+    the engine refuses it in enforce, and records it in shadow.
     """
     if rule.references is None:
         return _namespaced(rule, facts)
@@ -33,6 +34,11 @@ def build_payload(rule: RouteRule, facts: RequestFacts) -> dict[str, Any] | Unus
             value = Unreadable(str(found), facts.body.digest)
         if value is not MISSING:
             payload[reference.name] = value
+    again = _repeated(facts)
+    if again:
+        again = {source: _asked(rule, source, names) for source, names in again.items()}
+        if any(again.values()):
+            payload.setdefault("repeated", {source: names for source, names in again.items() if names})
     return payload if fault is None else Unusable(fault, payload)
 
 
@@ -70,9 +76,9 @@ def _namespaced(rule: RouteRule, facts: RequestFacts) -> dict[str, Any] | Unusab
         "query": picked(facts.query, facts.pick),
         "body_status": body.status,
     }
-    again = {"query": repeated(facts.query), "form": repeated(body.form or ())}
-    if any(again.values()):
-        payload["repeated"] = {source: names for source, names in again.items() if names}
+    again = _repeated(facts)
+    if again:
+        payload["repeated"] = again
     if rule.body == "metadata":
         payload["body_metadata"] = {"content_type": body.content_type, "length": body.size}
     elif rule.body != "none":
@@ -83,6 +89,18 @@ def _namespaced(rule: RouteRule, facts: RequestFacts) -> dict[str, Any] | Unusab
     if body.duplicate_keys and "body" in payload:
         return Unusable("ambiguous-payload", payload)
     return payload
+
+
+def _repeated(facts: RequestFacts) -> dict[str, dict[str, list[str]]]:
+    found = {"query": repeated(facts.query), "form": repeated(facts.body.form or ())}
+    return {source: names for source, names in found.items() if names}
+
+
+def _asked(rule: RouteRule, source: str, names: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Those of `names` that `rule` reads; a form's fields may be asked for as the body's."""
+    sources = (source, "body") if source == "form" else (source,)
+    read_names = {one.path[0] for one in rule.references or () if one.source in sources and one.path}
+    return {name: values for name, values in names.items() if name in read_names}
 
 
 def _content(body: Body, facts: RequestFacts) -> Any:
