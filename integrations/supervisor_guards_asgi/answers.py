@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from supervisor_guards.errors import GuardError
@@ -84,3 +89,34 @@ class Outcome:
             self.result = result
             for entry in self.entries:
                 entry.settle(result)
+
+
+class Refused(HTTPException):
+    """A refusal where only raising stops the endpoint: in a dependency, or before a generator's response.
+
+    Every application answers it with the refusal's status, headers, and the problem under `detail`; with
+    `refusal_handler` registered, with the problem itself.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        problem = refusal.body.decode()
+        headers = {name: value for name, value in refusal.headers if not name.lower().startswith("content-")}
+        with contextlib.suppress(ValueError):
+            problem = json.loads(problem)
+        super().__init__(refusal.status, detail=problem, headers=headers)
+        self.refusal = refusal
+
+
+async def refusal_handler(request: Request, error: Exception) -> Response:
+    """For `app.add_exception_handler(Refused, refusal_handler)`: answers as everywhere else."""
+    if not isinstance(error, Refused):
+        raise error
+    return Response(error.refusal.body, error.refusal.status, dict(error.refusal.headers))
+
+
+def handles(scope: Mapping[str, Any], error: GuardError) -> bool:
+    """Whether the application has an exception handler of its own for `error`."""
+    handlers: Any = scope.get("starlette.exception_handlers")
+    return handlers is not None and any(
+        kind in handlers[0] for kind in type(error).__mro__ if issubclass(kind, GuardError)
+    )

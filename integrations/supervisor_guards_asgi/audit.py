@@ -45,7 +45,7 @@ def check(app: Any, rules: RouteRules) -> tuple[list[str], list[str]]:
     """What is wrong with `rules`, and with guards in the files of this application's endpoints: they never run."""
     routes = list_routes(app)
     coverage = lay_over(routes, rules)
-    files = {route.location.rpartition(":")[0] for route in routes if route.location}
+    files = {route.endpoint_location.rpartition(":")[0] for route in routes if route.endpoint_location}
     count = len(coverage.rules_without_route) if len(routes) < MAX_ROUTES else 0
     rule_problems = list(coverage.problems[: len(coverage.rules_without_route)])[:count]
     others = coverage.problems[len(coverage.rules_without_route) :]
@@ -142,7 +142,7 @@ def _info(
         frozenset(methods) if methods else None,
         template,
         names=(":".join(names),) if names else (),
-        location=location_of(endpoint),
+        endpoint_location=location_of(endpoint),
         actions=tuple(dict.fromkeys((*guarding, *own))),
         exempt_reason=exempt_reason(endpoint),
         opaque=opaque,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import anyio
@@ -17,6 +17,7 @@ from supervisor_guards.errors import GuardError, SupervisorReviewPending, Superv
 from supervisor_guards.web import (
     UNKNOWN,
     Body,
+    Entry,
     RequestFacts,
     RequestState,
     RouteRule,
@@ -60,12 +61,25 @@ class Asked(msgspec.Struct):
     rule: RouteRule
     facts: RequestFacts
     source: Callable[[], Any]
-    entry: Any = None
+    entry: Entry | None = None
+
+    @property
+    def case(self) -> str:
+        """The review's action id, where one is pending."""
+        return self.error.action_id if isinstance(self.error, SupervisorReviewPending) else ""
 
     @property
     def error(self) -> GuardError | None:
         """What refuses, of the last answer."""
-        return self.entry.decision.error if self.entry is not None and self.entry.decision is not None else None
+        decision = self.entry.decision if self.entry is not None else None
+        return decision.error if decision is not None else None  # type: ignore[return-value]
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What a guard at an endpoint has already: the body as it was read, and the payload of the call's arguments."""
+
+    body: Body
+    source: Callable[[], Any] | None = None
 
 
 class Gate:
@@ -95,20 +109,24 @@ class Gate:
         self,
         guard: Guard,
         rules: Sequence[RouteRule],
-        scope: Mapping[str, Any],
+        scope: MutableMapping[str, Any],
         prefix: Prefix,
         resolution: Resolution,
         state: RequestState,
+        given: Given | None = None,
     ) -> Ruling:
-        """Ask about every rule before the endpoint runs. What `receive` raises is raised; a fault of ours refuses."""
+        """Ask about every rule before the endpoint runs. What `receive` raises is raised; a fault of ours refuses.
+
+        `given` is what the caller has already; else body and payload are made from the request.
+        """
         cap = max((rule.max_body_bytes for rule in rules), default=0)
-        if scope["type"] == "http" and any(rule.reads_body for rule in rules):
+        if given is None and scope["type"] == "http" and any(rule.reads_body for rule in rules):
             await prefix.read(cap)
             if prefix.gone:
                 return Ruling(gone=True)
         try:
             ids = approvals(header_values(scope, _APPROVAL))
-            asked = [await self._asked(rule, scope, prefix, resolution) for rule in rules]
+            asked = [await self._asked(rule, scope, prefix, resolution, given) for rule in rules]
         except GuardError as error:
             return Ruling(error, rules[0].action)
         except Exception as error:
@@ -120,15 +138,30 @@ class Gate:
             tasks.cancel_scope.cancel()
         return ruling
 
-    async def _asked(self, rule: RouteRule, scope: Mapping[str, Any], prefix: Prefix, resolution: Resolution) -> Asked:
-        raw = prefix.raw if rule.reads_body else None
-        body = await _body(rule, raw, prefix.complete, scope)
-        request = Request({**scope, "path_params": dict(resolution.path)}, prefix.peek(rule.max_body_bytes)) \
-            if scope["type"] == "http" else None  # fmt: skip
+    async def _asked(
+        self,
+        rule: RouteRule,
+        scope: MutableMapping[str, Any],
+        prefix: Prefix,
+        resolution: Resolution,
+        given: Given | None,
+    ) -> Asked:
+        if given is not None:
+            return await self._with_user(rule, scope, resolution, given.body, None, given.source)
+        body = await _body(rule, prefix.raw if rule.reads_body else None, prefix.complete, scope)
+        request = None
+        if scope["type"] == "http":
+            request = Request(_own_scope(scope, resolution), prefix.peek(rule.max_body_bytes))
         return await self._with_user(rule, scope, resolution, body, request)
 
     async def _with_user(
-        self, rule: RouteRule, scope: Mapping[str, Any], resolution: Resolution, body: Body, request: Any
+        self,
+        rule: RouteRule,
+        scope: MutableMapping[str, Any],
+        resolution: Resolution,
+        body: Body,
+        request: Any,
+        source: Callable[[], Any] | None = None,
     ) -> Asked:
         user: User = UNKNOWN
         fault: Exception | None = None
@@ -138,8 +171,9 @@ class Gate:
             fault = error
             logger.error("the user resolver failed, so the request can't be judged", exc_info=error)
         facts = facts_of(scope, resolution, body, user)
-        source = _raising(fault) if fault is not None else await apayload_source(rule, facts, request)
-        return Asked(rule, facts, source)
+        if fault is not None:
+            source = _raising(fault)
+        return Asked(rule, facts, source or await apayload_source(rule, facts, request))
 
     async def _judged(
         self, guard: Guard, asked: Sequence[Asked], ids: Sequence[str], state: RequestState, gone: anyio.Event
@@ -160,11 +194,8 @@ class Gate:
             return _broken(error, current.rule.action)
 
     async def _ask(self, guard: Guard, one: Asked, ids: Sequence[str], state: RequestState) -> None:
-        rule = one.rule
-        if _blocks(guard, rule):  # the engine would wait without a look at the client
-            rule = copy.copy(rule)
-            rule.on_review = "fail_closed"
-        one.entry = await aadmit(guard, rule, one.facts, one.source, approval=tuple(ids))
+        # Where a review is to be waited for, the engine would wait without a look at the client.
+        one.entry = await aadmit(guard, at_once(guard, one.rule), one.facts, one.source, approval=tuple(ids))
         state.add(one.entry)
 
     async def _held(
@@ -176,13 +207,13 @@ class Gate:
         gone: anyio.Event,
     ) -> Ruling:
         for one in waiting:
-            answer = await self._holds.wait(guard, one.entry.decision.action_id, gone)
+            answer = await self._holds.wait(guard, one.case, gone)
             if gone.is_set():
                 return await _left(guard, asked)
             if answer is not True:
                 return _refused(one, asked, None if answer is False else answer)
         for one in waiting:
-            await self._ask(guard, one, (one.entry.decision.action_id,), state)
+            await self._ask(guard, one, (one.case,), state)
             if one.error is not None:
                 return _refused(one, asked)
         return await _left(guard, asked) if gone.is_set() else Ruling(facts=asked[0].facts)
@@ -191,7 +222,7 @@ class Gate:
         self,
         guard: Guard,
         rules: Sequence[RouteRule],
-        scope: Mapping[str, Any],
+        scope: MutableMapping[str, Any],
         watch: Watch,
         resolution: Resolution,
         state: RequestState,
@@ -199,23 +230,51 @@ class Gate:
     ) -> None:
         """Hand what a shadow rule saw to the engine, once the application is done. Raises nothing."""
         for rule in rules:
-            try:
-                with anyio.fail_after(_OBSERVE_SECONDS):
-                    asked = await self._seen(rule, scope, watch, resolution)
-                entry = await aadmit(guard, rule, asked.facts, asked.source)
+            entry = await self._observed(guard, rule, state, self._seen(rule, scope, watch, resolution))
+            if entry is not None:
                 entry.settle(result)
-                state.add(entry)
-            except Exception:
-                self.lost += 1
-                if self.lost == 1:
-                    logger.error("a shadow observation failed; more are only counted", exc_info=True)
 
-    async def _seen(self, rule: RouteRule, scope: Mapping[str, Any], watch: Watch, resolution: Resolution) -> Asked:
+    async def observe_call(
+        self,
+        guard: Guard,
+        rule: RouteRule,
+        scope: MutableMapping[str, Any],
+        resolution: Resolution,
+        state: RequestState,
+        given: Given,
+    ) -> Entry | None:
+        """Hand a call to the engine in shadow, before it can change its arguments. Raises nothing; None: it failed."""
+        asking = self._with_user(rule, scope, resolution, given.body, None, given.source)
+        return await self._observed(guard, rule, state, asking)
+
+    async def _observed(
+        self, guard: Guard, rule: RouteRule, state: RequestState, asking: Awaitable[Asked]
+    ) -> Entry | None:
+        try:
+            with anyio.fail_after(_OBSERVE_SECONDS):
+                asked = await asking
+            entry = await aadmit(guard, rule, asked.facts, asked.source)
+        except Exception:
+            self.lost += 1
+            if self.lost == 1:
+                logger.error("a shadow observation failed; more are only counted", exc_info=True)
+            return None
+        state.add(entry)
+        return entry
+
+    async def _seen(
+        self, rule: RouteRule, scope: MutableMapping[str, Any], watch: Watch, resolution: Resolution
+    ) -> Asked:
         raw, complete = watch.seen(scope)
         body = await _body(rule, raw if rule.reads_body else None, complete, scope)
         whole = raw if complete and raw is not None and len(raw) <= rule.max_body_bytes else None
-        request = replayed(whole, {**scope, "path_params": dict(resolution.path)}) if scope["type"] == "http" else None
+        request = replayed(whole, _own_scope(scope, resolution)) if scope["type"] == "http" else None
         return await self._with_user(rule, scope, resolution, body, request)
+
+
+def _own_scope(scope: MutableMapping[str, Any], resolution: Resolution) -> dict[str, Any]:
+    """A scope for a payload callable: with the parameters that the endpoint will get, and shared with nobody."""
+    return {**scope, "path_params": dict(resolution.path)}
 
 
 def enforced(guard: Guard, rules: Sequence[RouteRule]) -> tuple[list[RouteRule], list[RouteRule]]:
@@ -224,12 +283,20 @@ def enforced(guard: Guard, rules: Sequence[RouteRule]) -> tuple[list[RouteRule],
     return may, [rule for rule in rules if rule not in may]
 
 
+def at_once(guard: Guard, rule: RouteRule) -> RouteRule:
+    """`rule`, with an answer at once instead of a wait for a review."""
+    if _blocks(guard, rule):
+        rule = copy.copy(rule)
+        object.__setattr__(rule, "on_review", "fail_closed")
+    return rule
+
+
 def _blocks(guard: Guard, rule: RouteRule) -> bool:
     terms = guard.config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True)
     return terms.on_review == "block"
 
 
-async def _body(rule: RouteRule, raw: bytes | None, complete: bool, scope: Mapping[str, Any]) -> Body:
+async def _body(rule: RouteRule, raw: bytes | None, complete: bool, scope: MutableMapping[str, Any]) -> Body:
     if scope["type"] != "http":
         return Body("absent")
     headers = headers_of(scope)
@@ -262,6 +329,12 @@ async def _left(guard: Guard, asked: Sequence[Asked]) -> Ruling:
         if isinstance(one.error, SupervisorReviewPending):
             await abandon(guard, one.error.action_id)
     return Ruling(gone=True)
+
+
+def no_guard(error: Exception) -> SupervisorUnavailable:
+    """What refuses where there is no guard to ask; the cause is logged."""
+    logger.error("there is no guard to ask, so a guarded route was refused", exc_info=error)
+    return SupervisorUnavailable(f"there is no guard to ask: {error}")
 
 
 def _broken(error: Exception, action: str) -> Ruling:

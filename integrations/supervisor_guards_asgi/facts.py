@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -62,7 +62,7 @@ def starlette_user(connection: HTTPConnection) -> User:
     return User(id=_identity(user), scopes=tuple(str(one) for one in scopes))
 
 
-async def resolve_user(resolver: UserResolver, scope: Mapping[str, Any]) -> User:
+async def resolve_user(resolver: UserResolver, scope: MutableMapping[str, Any]) -> User:
     """What `resolver` says; None means anonymous. Raises what it raises, `TypeError` for anything but a `User`."""
     found = resolver(HTTPConnection(scope))
     if isinstance(found, Awaitable):

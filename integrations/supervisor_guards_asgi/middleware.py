@@ -22,7 +22,7 @@ from supervisor_guards.web import SAFE_METHODS, STATE_KEY, RequestState, RouteRu
 from supervisor_guards_asgi.answers import Answering, Answers, Outcome
 from supervisor_guards_asgi.audit import check, rules_of_endpoint
 from supervisor_guards_asgi.bodies import Prefix, Watch
-from supervisor_guards_asgi.evaluation import Gate, enforced
+from supervisor_guards_asgi.evaluation import Gate, enforced, no_guard
 from supervisor_guards_asgi.facts import WEBSOCKET, UserResolver, label, method_of, starlette_user
 from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
 from supervisor_guards_asgi.ownguards import own_actions
@@ -121,7 +121,7 @@ class SupervisorMiddleware:
             may_refuse, observing = enforced(guard, own)
         except Exception as error:
             if any(rule.mode != "shadow" for rule in own):
-                await self._refuse(_no_guard(error), scope, outcome, own[0].action)
+                await self._refuse(no_guard(error), scope, outcome, own[0].action)
                 return
             await self._serve(scope, receive, outcome, state)
             return
@@ -185,7 +185,7 @@ class SupervisorMiddleware:
             guard = await self._gate.guard()
             enforces = bool(enforced(guard, list(self.rules))[0])
         except Exception as error:
-            await self._refuse(_no_guard(error), scope, outcome)
+            await self._refuse(no_guard(error), scope, outcome)
             return True
         if enforces:
             await self._refuse(PayloadUnusable("deny", ["unresolved-route"]), scope, outcome)
@@ -275,11 +275,6 @@ def rules_for(
 
 def _stack(app: Any) -> Any:
     return getattr(app, "middleware_stack", None)
-
-
-def _no_guard(error: Exception) -> SupervisorUnavailable:
-    logger.error("there is no guard to ask, so a guarded route was refused", exc_info=error)
-    return SupervisorUnavailable(f"there is no guard to ask: {error}")
 
 
 async def _never() -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Coroutine, MutableMapping
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -20,7 +20,7 @@ class Within:
 
     __slots__ = ("_app", "_made", "_root_path", "_scope", "_user")
 
-    def __init__(self, scope: Mapping[str, Any], app: Any, user: UserResolver) -> None:
+    def __init__(self, scope: MutableMapping[str, Any], app: Any, user: UserResolver) -> None:
         self._scope = scope
         self._app = app
         self._root_path = scope.get("root_path", "")  # mounts change it on their way
@@ -47,8 +47,12 @@ class Within:
         return self._facts().route  # type: ignore[no-any-return]
 
     @property
-    def request(self) -> Mapping[str, Any] | None:
+    def request(self) -> MutableMapping[str, Any] | None:
         return self._facts().request  # type: ignore[no-any-return]
+
+    @property
+    def tenant(self) -> str | None:
+        return self._facts().tenant  # type: ignore[no-any-return]
 
     def _facts(self) -> Any:
         if self._made is None:
@@ -61,8 +65,9 @@ class Within:
         """The user, from a resolver that needs no waiting; one that does can't be asked from here."""
         try:
             found = self._user(HTTPConnection(self._scope))
-            if hasattr(found, "close"):
-                found.close()  # a coroutine
+            if isinstance(found, Coroutine):
+                found.close()
+            if isinstance(found, Awaitable):
                 return UNKNOWN
             return checked_user(found)
         except Exception:
