@@ -16,8 +16,9 @@ from starlette.responses import Response
 from supervisor_guards import Guard
 from supervisor_guards.errors import GuardError
 from supervisor_guards.web import UNKNOWN, Body, Entry, RequestFacts, RouteRule, admit, approvals, parse_body
+from supervisor_guards_asgi.asking import Given, at_once, enforced, no_guard
 from supervisor_guards_asgi.bodies import Prefix, Watch, body_of, form_fields
-from supervisor_guards_asgi.evaluation import Gate, Given, at_once, enforced, no_guard
+from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import UserResolver, checked_user, facts_of, header_values, headers_of
 from supervisor_guards_asgi.guards import place_of, state_of
 
@@ -126,9 +127,12 @@ def binder(function: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], Any] | 
 
 
 def takes_connection(function: Any) -> bool:
-    """Whether `function` has a parameter for the connection, by its annotation."""
+    """Whether calls of `function` bring the connection: by its annotation, or as Starlette's only argument."""
     hints = _hints(function)
-    return any(_is_connection(hints.get(name)) for name in inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters.values()
+    if any(_is_connection(hints.get(one.name)) for one in parameters):
+        return True
+    return bool(parameters) and not any(is_data(function, one) for one in parameters if one.name not in ("self", "cls"))
 
 
 def is_data(function: Any, parameter: inspect.Parameter) -> bool:

@@ -94,7 +94,7 @@ class _Site:
             self._bind = lambda args, kwargs: payload(*args, **kwargs)
         elif caller.rule.references is None and not is_class:
             self._bind = binder(endpoint)
-        self.injects = not is_class and self._bind is not None and not takes_connection(endpoint)
+        self.injects = not is_class and not takes_connection(endpoint)
 
     def taken(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[HTTPConnection | None, Any]:
         """The call's connection, and the source of its payload. The connection that we asked for is taken out."""
@@ -222,30 +222,30 @@ def _class(endpoint: type[Any], site: _Site) -> type[Any]:
     base: Any = endpoint
     kind: Any = Request if issubclass(endpoint, HTTPEndpoint) else WebSocket
 
-    class Guarded(base):  # type: ignore[misc]
-        async def dispatch(self) -> None:
-            if kind is Request and not has_handler(endpoint, self.scope["method"]):
-                await super().dispatch()
-                return
-            connection = kind(self.scope, self.receive, self.send)
-            passed = await site.caller.ask(connection, None)
-            self.receive = connection._receive
-            if passed.gone:
-                return
-            if passed.error is not None:
-                answer = await site.refuse(connection, passed)
-                if answer is not None:
-                    await answer(self.scope, self.receive, self.send)
-                return
-            try:
-                await super().dispatch()
-            except BaseException:
-                await _ended(passed, "raised")
-                raise
-            await _ended(passed, "returned")
+    async def dispatch(self: Any) -> None:
+        if kind is Request and not has_handler(base, self.scope["method"]):
+            await base.dispatch(self)
+            return
+        connection = kind(self.scope, self.receive, self.send)
+        passed = await site.caller.ask(connection, None)
+        self.receive = connection._receive
+        if passed.gone:
+            return
+        if passed.error is not None:
+            answer = await site.refuse(connection, passed)
+            if answer is not None:
+                await answer(self.scope, self.receive, self.send)
+            return
+        try:
+            await base.dispatch(self)
+        except BaseException:
+            await _ended(passed, "raised")
+            raise
+        await _ended(passed, "returned")
 
-    functools.update_wrapper(Guarded, endpoint, updated=())
-    return Guarded
+    guarded = type(endpoint.__name__, (endpoint,), {"dispatch": dispatch})
+    functools.update_wrapper(guarded, endpoint, updated=())
+    return guarded
 
 
 def _kind(endpoint: Any) -> str:

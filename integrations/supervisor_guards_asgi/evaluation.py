@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import anyio
 import anyio.to_thread
-import msgspec
 from starlette.requests import Request
 
 from supervisor_guards import Guard, get_guard
-from supervisor_guards.errors import GuardError, SupervisorReviewPending, SupervisorUnavailable
+from supervisor_guards.errors import GuardError, SupervisorReviewPending
 from supervisor_guards.web import (
     UNKNOWN,
     Body,
     Entry,
-    RequestFacts,
     RequestState,
     RouteRule,
     User,
     aadmit,
     apayload_source,
     approvals,
-    enforces,
-    parse_body,
 )
-from supervisor_guards_asgi.bodies import Prefix, Watch, body_of, replayed
-from supervisor_guards_asgi.facts import UserResolver, facts_of, header_values, headers_of, resolve_user
+from supervisor_guards_asgi.asking import Asked, Given, Ruling, at_once, blocks, body_for, broken, own_scope, raising
+from supervisor_guards_asgi.bodies import Prefix, Watch, replayed
+from supervisor_guards_asgi.facts import UserResolver, facts_of, header_values, resolve_user
 from supervisor_guards_asgi.holding import Holds, abandon
 from supervisor_guards_asgi.routing import Resolution
 
@@ -40,46 +36,6 @@ _WATCH_AFTER = 0.1
 """Seconds an evaluation may take before the client is watched: most are over long before."""
 _OBSERVE_SECONDS = 5.0
 """How long the user's own callables may take in shadow, when the answer is out already."""
-
-
-class Ruling(msgspec.Struct, frozen=True):
-    """What became of a request: `error` refuses it, `gone` says that nobody waits for an answer."""
-
-    error: GuardError | None = None
-    action: str | None = None
-    facts: RequestFacts | None = None
-    gone: bool = False
-
-    @property
-    def allowed(self) -> bool:
-        return self.error is None and not self.gone
-
-
-class Asked(msgspec.Struct):
-    """One rule on its way through the engine."""
-
-    rule: RouteRule
-    facts: RequestFacts
-    source: Callable[[], Any]
-    entry: Entry | None = None
-
-    @property
-    def case(self) -> str:
-        """The review's action id, where one is pending."""
-        return self.error.action_id if isinstance(self.error, SupervisorReviewPending) else ""
-
-    @property
-    def error(self) -> GuardError | None:
-        """What refuses, of the last answer."""
-        decision = self.entry.decision if self.entry is not None else None
-        return decision.error if decision is not None else None  # type: ignore[return-value]
-
-
-class Given(msgspec.Struct, frozen=True):
-    """What a guard at an endpoint has already: the body as it was read, and the payload of the call's arguments."""
-
-    body: Body
-    source: Callable[[], Any] | None = None
 
 
 class Gate:
@@ -130,8 +86,8 @@ class Gate:
         except GuardError as error:
             return Ruling(error, rules[0].action)
         except Exception as error:
-            return _broken(error, rules[0].action)
-        gone = anyio.Event()
+            return broken(error, rules[0].action)
+        gone, ruling = anyio.Event(), Ruling(gone=True)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch, prefix, cap, gone)
             ruling = await self._judged(guard, asked, ids, state, gone)
@@ -148,10 +104,10 @@ class Gate:
     ) -> Asked:
         if given is not None:
             return await self._with_user(rule, scope, resolution, given.body, None, given.source)
-        body = await _body(rule, prefix.raw if rule.reads_body else None, prefix.complete, scope)
+        body = await body_for(rule, prefix.raw if rule.reads_body else None, prefix.complete, scope)
         request = None
         if scope["type"] == "http":
-            request = Request(_own_scope(scope, resolution), prefix.peek(rule.max_body_bytes))
+            request = Request(own_scope(scope, resolution), prefix.peek(rule.max_body_bytes))
         return await self._with_user(rule, scope, resolution, body, request)
 
     async def _with_user(
@@ -172,7 +128,7 @@ class Gate:
             logger.error("the user resolver failed, so the request can't be judged", exc_info=error)
         facts = facts_of(scope, resolution, body, user)
         if fault is not None:
-            source = _raising(fault)
+            source = raising(fault)
         return Asked(rule, facts, source or await apayload_source(rule, facts, request))
 
     async def _judged(
@@ -185,13 +141,13 @@ class Gate:
                 if current.error is not None and not isinstance(current.error, SupervisorReviewPending):
                     return _refused(current, asked)
             waiting = [one for one in asked if one.error is not None]
-            if waiting and all(_blocks(guard, one.rule) for one in waiting):
+            if waiting and all(blocks(guard, one.rule) for one in waiting):
                 return await self._held(guard, asked, waiting, state, gone)
             if gone.is_set():
                 return await _left(guard, asked)
             return _refused(waiting[0], asked) if waiting else Ruling(facts=asked[0].facts)
         except Exception as error:
-            return _broken(error, current.rule.action)
+            return broken(error, current.rule.action)
 
     async def _ask(self, guard: Guard, one: Asked, ids: Sequence[str], state: RequestState) -> None:
         # Where a review is to be waited for, the engine would wait without a look at the client.
@@ -266,52 +222,10 @@ class Gate:
         self, rule: RouteRule, scope: MutableMapping[str, Any], watch: Watch, resolution: Resolution
     ) -> Asked:
         raw, complete = watch.seen(scope)
-        body = await _body(rule, raw if rule.reads_body else None, complete, scope)
+        body = await body_for(rule, raw if rule.reads_body else None, complete, scope)
         whole = raw if complete and raw is not None and len(raw) <= rule.max_body_bytes else None
-        request = replayed(whole, _own_scope(scope, resolution)) if scope["type"] == "http" else None
+        request = replayed(whole, own_scope(scope, resolution)) if scope["type"] == "http" else None
         return await self._with_user(rule, scope, resolution, body, request)
-
-
-def _own_scope(scope: MutableMapping[str, Any], resolution: Resolution) -> dict[str, Any]:
-    """A scope for a payload callable: with the parameters that the endpoint will get, and shared with nobody."""
-    return {**scope, "path_params": dict(resolution.path)}
-
-
-def enforced(guard: Guard, rules: Sequence[RouteRule]) -> tuple[list[RouteRule], list[RouteRule]]:
-    """The rules that may refuse, and those that only observe."""
-    may = [rule for rule in rules if enforces(guard, rule)]
-    return may, [rule for rule in rules if rule not in may]
-
-
-def at_once(guard: Guard, rule: RouteRule) -> RouteRule:
-    """`rule`, with an answer at once instead of a wait for a review."""
-    if _blocks(guard, rule):
-        rule = copy.copy(rule)
-        object.__setattr__(rule, "on_review", "fail_closed")
-    return rule
-
-
-def _blocks(guard: Guard, rule: RouteRule) -> bool:
-    terms = guard.config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True)
-    return terms.on_review == "block"
-
-
-async def _body(rule: RouteRule, raw: bytes | None, complete: bool, scope: MutableMapping[str, Any]) -> Body:
-    if scope["type"] != "http":
-        return Body("absent")
-    headers = headers_of(scope)
-    if rule.reads_body:
-        return await body_of(raw, complete, headers, rule.max_body_bytes, scope)
-    unread = parse_body(None, next((value for name, value in headers if name == "content-type"), ""))
-    length = next((value for name, value in headers if name == "content-length"), "")
-    return msgspec.structs.replace(unread, size=int(length)) if length.isdecimal() else unread
-
-
-def _raising(error: Exception) -> Callable[[], Any]:
-    def source() -> Any:
-        raise error
-
-    return source
 
 
 def _refused(one: Asked, asked: Sequence[Asked], error: GuardError | None = None) -> Ruling:
@@ -329,17 +243,6 @@ async def _left(guard: Guard, asked: Sequence[Asked]) -> Ruling:
         if isinstance(one.error, SupervisorReviewPending):
             await abandon(guard, one.error.action_id)
     return Ruling(gone=True)
-
-
-def no_guard(error: Exception) -> SupervisorUnavailable:
-    """What refuses where there is no guard to ask; the cause is logged."""
-    logger.error("there is no guard to ask, so a guarded route was refused", exc_info=error)
-    return SupervisorUnavailable(f"there is no guard to ask: {error}")
-
-
-def _broken(error: Exception, action: str) -> Ruling:
-    logger.error("a request could not be decided on, so it was refused", exc_info=error)
-    return Ruling(SupervisorUnavailable(f"no decision could be made on {action!r}: {type(error).__name__}"), action)
 
 
 async def _watch(prefix: Prefix, cap: int, gone: anyio.Event) -> None:

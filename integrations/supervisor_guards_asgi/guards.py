@@ -12,8 +12,9 @@ from supervisor_guards import Decision, Guard
 from supervisor_guards.errors import ConfigurationError
 from supervisor_guards.web import STATE_KEY, RequestState, RouteRule, get_state
 from supervisor_guards_asgi.answers import Answering, Answers, Outcome
+from supervisor_guards_asgi.asking import enforced, no_guard
 from supervisor_guards_asgi.bodies import Prefix, Watch
-from supervisor_guards_asgi.evaluation import Gate, enforced, no_guard
+from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import UserResolver, method_of, starlette_user
 from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
 from supervisor_guards_asgi.routing import Resolution, has_handler, resolve

@@ -20,9 +20,10 @@ from supervisor_guards.errors import (
 )
 from supervisor_guards.web import SAFE_METHODS, STATE_KEY, RequestState, RouteRule, RouteRules, Tripwire, serving
 from supervisor_guards_asgi.answers import Answering, Answers, Outcome
+from supervisor_guards_asgi.asking import enforced, no_guard
 from supervisor_guards_asgi.audit import check, rules_of_endpoint
 from supervisor_guards_asgi.bodies import Prefix, Watch
-from supervisor_guards_asgi.evaluation import Gate, enforced, no_guard
+from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import WEBSOCKET, UserResolver, label, method_of, starlette_user
 from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
 from supervisor_guards_asgi.ownguards import own_actions
