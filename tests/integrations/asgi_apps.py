@@ -24,10 +24,8 @@ from tests.integrations import contract
 class AsgiHarness:
     """One application with a guard of its own in `folder`."""
 
-    def __init__(
-        self, make: Callable[[list[str]], Any], folder: Path, mode: str, policy: str = contract.POLICY
-    ) -> None:
-        self.guard = Guard(settings(folder, mode, policy))
+    def __init__(self, make: Callable[[list[str]], Any], folder: Path, mode: str) -> None:
+        self.guard = Guard(settings(folder, mode, contract.POLICY))
         self.ran: list[str] = []
         self.app = make(self.ran)
         self.app.add_middleware(SupervisorMiddleware, guard=self.guard, rules=contract.RULES)
@@ -67,7 +65,7 @@ def requests(app: Any, calls: list[tuple[str, str, dict[str, Any]]], backend: st
 
 
 def starlette_app(ran: list[str]) -> Starlette:
-    """The contract's routes, half of them behind a mount."""
+    """The contract's routes, two of them behind a mount."""
 
     def endpoint(name: str) -> Any:
         async def handle(request: StarletteRequest) -> Response:
@@ -77,14 +75,18 @@ def starlette_app(ran: list[str]) -> Starlette:
 
         return handle
 
-    routes = [Route(one.template, endpoint(one.name), methods=[one.method], name=one.name) for one in contract.ROUTES]
-    return Starlette(routes=[*routes[:4], Mount("", routes=routes[4:])])
+    def route(one: contract.RouteOf, prefix: str = "") -> Route:
+        template = one.template.removeprefix(prefix)
+        return Route(template, endpoint(one.name), methods=[one.method], name=one.name)
+
+    inside = [route(one, "/refunds") for one in contract.ROUTES[:2]]
+    return Starlette(routes=[Mount("/refunds", routes=inside), *map(route, contract.ROUTES[2:])])
 
 
 def fastapi_app(ran: list[str]) -> FastAPI:
     """The contract's routes, half of them in a router that is included."""
 
-    def endpoint(name: str, params: str) -> Any:
+    def endpoint(name: str) -> Any:
         async def handle(request: Request) -> dict[str, str]:
             ran.append(name)
             await request.body()
@@ -96,7 +98,7 @@ def fastapi_app(ran: list[str]) -> FastAPI:
     for index, one in enumerate(contract.ROUTES):
         target: Any = router if index < 4 else app
         methods = [one.method, "HEAD"] if one.method == "GET" else [one.method]
-        target.add_api_route(one.template, endpoint(one.name, one.template), methods=methods, name=one.name)
+        target.add_api_route(one.template, endpoint(one.name), methods=methods, name=one.name)
     app.include_router(router)
     return app
 
