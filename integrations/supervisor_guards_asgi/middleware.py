@@ -27,7 +27,7 @@ from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import WEBSOCKET, UserResolver, label, method_of, starlette_user
 from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
 from supervisor_guards_asgi.ownguards import own_actions
-from supervisor_guards_asgi.routing import Resolution, enter, resolve
+from supervisor_guards_asgi.routing import Entered, Resolution, enter, resolve
 from supervisor_guards_asgi.within import Within
 
 logger = logging.getLogger("supervisor_guards")
@@ -76,7 +76,7 @@ class SupervisorMiddleware:
         self._gate = Gate(guard, user, Holds(hold_seconds, max_holds))
         self._answers = Answers(review_url)
         self._told: set[str] = set()
-        self._visible: bool | None = None
+        self._entered: Entered | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -92,7 +92,7 @@ class SupervisorMiddleware:
             await self._serve(scope, receive, Outcome(send), state)
             return
         inner = self._inner(scope)
-        resolution = resolve(inner, scope)
+        resolution = resolve(inner, scope, self._entered if inner is self.app else None)
         rules = self._rules_of(scope, resolution)
         before = scope.get("endpoint")
         outcome = Outcome(send)
@@ -200,10 +200,12 @@ class SupervisorMiddleware:
 
     def _inner(self, scope: Scope) -> Any:
         """The application to ask. Where a layer hides it, the one whose own stack holds this middleware."""
-        if self._visible is None:
-            self._visible = _has_router(self.app)
+        if self._entered is None:
+            self._entered = _entered(self.app)
+        if self._entered is None or self._entered.router is not None:
+            return self.app
         app = scope.get("app")
-        if self._visible or app is None or self not in enter(getattr(app, "middleware_stack", None)).layers:
+        if app is None or self not in enter(_stack(app)).layers:
             return self.app
         return getattr(app, "router", self.app)
 
@@ -286,11 +288,16 @@ def rules_for(
     return found
 
 
-def _has_router(app: Any) -> bool:
+def _entered(app: Any) -> Entered | None:
+    """Where the wrapped application's router is. The layers around it stay as they were built."""
     try:
-        return enter(app).router is not None
-    except Exception:  # attributes that can't be looked at; matching will say that it can't tell
-        return True
+        return enter(app)
+    except Exception:  # attributes that can't be looked at: matching will say that it can't tell
+        return None
+
+
+def _stack(app: Any) -> Any:
+    return getattr(app, "middleware_stack", None)
 
 
 async def _never() -> Message:
