@@ -94,6 +94,8 @@ class SupervisorMiddleware:
         inner = self._inner(scope)
         resolution = resolve(inner, scope, self._entered if inner is self.app else None)
         rules = self._rules_of(scope, resolution)
+        if not rules and resolution.opaque and inner is self.app and self._blind():
+            resolution = Resolution("unknown", reason="the application shows no router")
         before = scope.get("endpoint")
         outcome = Outcome(send)
         if resolution.outcome == "unknown" and await self._unresolved_refused(scope, resolution, outcome):
@@ -208,6 +210,10 @@ class SupervisorMiddleware:
         if app is None or self not in enter(_stack(app)).layers:
             return self.app
         return getattr(app, "router", self.app)
+
+    def _blind(self) -> bool:
+        """Whether the wrapped application shows no router: where its endpoints are can't be told then."""
+        return self._entered is not None and self._entered.router is None
 
     def _own_actions(self, resolution: Resolution, scope: Scope) -> frozenset[str]:
         try:
