@@ -95,7 +95,7 @@ class SupervisorMiddleware:
         rules = self._rules_of(scope, resolution)
         if not rules and resolution.opaque and inner is self.app and self._blind():
             resolution = Resolution("unknown", reason="the application shows no router")
-        before = scope.get("endpoint")
+        before = {key: scope.get(key) for key in ("endpoint", "path", "method", "root_path")}
         outcome = Outcome(send)
         if resolution.outcome == "unknown" and await self._unresolved_refused(scope, resolution, outcome):
             return
@@ -221,11 +221,18 @@ class SupervisorMiddleware:
             logger.warning("the guards of an endpoint could not be looked for", exc_info=True)
             return frozenset()
 
-    def _check(self, scope: Scope, inner: Any, resolution: Resolution, before: Any, state: RequestState) -> None:
+    def _check(
+        self, scope: Scope, inner: Any, resolution: Resolution, before: Mapping[str, Any], state: RequestState
+    ) -> None:
         """The tripwire: did an endpoint run that a rule is meant for, without a decision?"""
         ran = scope.get("endpoint")
         try:
-            if ran is before or ran is resolution.endpoint:
+            if scope["path"] != before["path"] or scope.get("method") != before["method"]:
+                # A layer inside of this one rewrote the request: what it has become is what ran.
+                resolution = resolve(inner, {**scope, "root_path": before["root_path"] or "", "path_params": {}})
+                guarded = self._rules_of(scope, resolution)
+                self.tripwire.check(state, tuple(rule.action for rule in guarded), label(scope, resolution.template))
+            elif ran is before["endpoint"] or ran is resolution.endpoint:
                 if state.guarded:
                     self.tripwire.check(state, state.guarded, label(scope, resolution.template))
             elif not resolution.opaque:
