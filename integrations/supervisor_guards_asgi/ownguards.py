@@ -16,51 +16,56 @@ _MAX_LAYERS = 100
 
 
 def own_actions(resolution: Resolution, method: str) -> frozenset[str]:
-    """The actions that the matched endpoint is guarded for by itself when `method` is called."""
-    found = set(endpoint_actions(resolution.endpoint, method))
+    """The actions that the matched endpoint is guarded for by itself when `method` is called.
+
+    A guard that is put in shadow where it stands only looks on, so nothing is left to it.
+    """
+    found = set(endpoint_actions(resolution.endpoint, method, observed=False))
     for layer in resolution.chain:
-        found.update(layer_actions(layer, method))
-    found.update(dependency_actions(resolution.route, method))
+        found.update(layer_actions(layer, method, observed=False))
+    found.update(dependency_actions(resolution.route, method, observed=False))
     return frozenset(found)
 
 
-def endpoint_actions(endpoint: Any, method: str | None) -> tuple[str, ...]:
+def endpoint_actions(endpoint: Any, method: str | None, *, observed: bool = True) -> tuple[str, ...]:
     """What decorators on the endpoint guard: a function, a class, or a class's method for `method`."""
-    found = actions_of(endpoint)
+    found = actions_of(endpoint, observed=observed)
     if isinstance(endpoint, type) and issubclass(endpoint, HTTPEndpoint):
         handlers = [getattr(endpoint, verb, None) for verb in _verbs(endpoint, method)]
-        found += tuple(action for one in handlers if one is not None for action in actions_of(one))
+        found += tuple(action for one in handlers if one is not None for action in actions_of(one, observed=observed))
     return found
 
 
-def layer_actions(layer: Any, method: str | None) -> Iterator[str]:
+def layer_actions(layer: Any, method: str | None, *, observed: bool = True) -> Iterator[str]:
     """What the ASGI layers from `layer` inwards guard."""
     for _ in range(_MAX_LAYERS):
         if layer is None:
             return
-        action = _action(layer, method)
+        action = _action(layer, method, observed)
         if action is not None:
             yield action
         layer = getattr(layer, "app", None)
 
 
-def dependency_actions(route: Any, method: str | None) -> Iterator[str]:
+def dependency_actions(route: Any, method: str | None, *, observed: bool = True) -> Iterator[str]:
     """What the FastAPI dependencies of `route` guard, nested ones included."""
     pending = [getattr(route, "dependant", None)]
     seen = 0
     while pending and seen < 10 * _MAX_LAYERS:
         dependant = pending.pop()
         seen += 1
-        action = _action(getattr(dependant, "call", None), method)
+        action = _action(getattr(dependant, "call", None), method, observed)
         if action is not None:
             yield action
         pending += getattr(dependant, "dependencies", [])
 
 
-def _action(one: Any, method: str | None) -> str | None:
-    """What a `RouteGuard` or a `requires` asks about: both have a method `guarded_action(method)`."""
+def _action(one: Any, method: str | None, observed: bool) -> str | None:
+    """What a `RouteGuard` or a `requires` asks about: both have a `rule`, and a method `guarded_action(method)`."""
     ask = getattr(one, "guarded_action", None)
-    return ask(method) if ask is not None and not isinstance(one, type) else None
+    if ask is None or isinstance(one, type) or (one.rule.mode == "shadow" and not observed):
+        return None
+    return ask(method)  # type: ignore[no-any-return]
 
 
 def _verbs(endpoint: type[HTTPEndpoint], method: str | None) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ class Wrapper(msgspec.Struct, frozen=True, weakref=True):
     action: str
     name: str
     location: str
+    observes: bool = False
+    """In shadow whatever the settings are."""
 
 
 class Covered(msgspec.Struct, frozen=True):
@@ -87,9 +89,13 @@ def audit(routes: Iterable[RouteInfo], rules: RouteRules, wrappers: Iterable[Any
 _known: weakref.WeakKeyDictionary[Any, Wrapper] = weakref.WeakKeyDictionary()
 
 
-def register(wrapper: F, action: str) -> F:
-    """For adapters' decorators: note that `wrapper` guards an endpoint. It is kept weakly. Returns `wrapper`."""
-    _known[wrapper] = Wrapper(action, getattr(wrapper, "__qualname__", repr(type(wrapper))), location_of(wrapper))
+def register(wrapper: F, action: str, *, observes: bool = False) -> F:
+    """For adapters' decorators: note that `wrapper` guards an endpoint. It is kept weakly. Returns `wrapper`.
+
+    `observes` says that it is in shadow whatever the settings are.
+    """
+    name = getattr(wrapper, "__qualname__", repr(type(wrapper)))
+    _known[wrapper] = Wrapper(action, name, location_of(wrapper), observes)
     return wrapper
 
 
@@ -98,9 +104,13 @@ def registered() -> tuple[Any, ...]:
     return tuple(_known)
 
 
-def actions_of(endpoint: Any) -> tuple[str, ...]:
-    """The actions that `endpoint` guards by itself, seen through decorators that keep `__wrapped__`."""
-    return tuple(dict.fromkeys(_known[one].action for one in layers(endpoint) if _is_known(one)))
+def actions_of(endpoint: Any, *, observed: bool = True) -> tuple[str, ...]:
+    """The actions that `endpoint` guards by itself, seen through decorators that keep `__wrapped__`.
+
+    Without `observed`, not those of guards that are put in shadow where they stand.
+    """
+    found = [_known[one] for one in layers(endpoint) if _is_known(one)]
+    return tuple(dict.fromkeys(one.action for one in found if observed or not one.observes))
 
 
 def supervised_exempt(*, reason: str) -> Callable[[F], F]:
