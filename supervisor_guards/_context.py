@@ -86,6 +86,24 @@ def approved(*action_ids: str) -> Iterator[None]:
         _approval.reset(token)
 
 
+class Serving:
+    """`acting` and `approved` at once, for every request an adapter serves: a class costs a fifth of two generators."""
+
+    __slots__ = ("_approval", "_approvals", "_facts", "_given")
+
+    def __init__(self, facts: Facts, approvals: tuple[str, ...]) -> None:
+        self._given = facts
+        self._approvals = approvals or None
+
+    def __enter__(self) -> None:
+        self._facts = _facts.set(self._given)
+        self._approval = _approval.set(self._approvals)
+
+    def __exit__(self, *raised: object) -> None:
+        _approval.reset(self._approval)
+        _facts.reset(self._facts)
+
+
 current_observed = _observed.get
 current_facts = _facts.get
 current_approval = _approval.get

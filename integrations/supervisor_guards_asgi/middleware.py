@@ -87,8 +87,8 @@ class SupervisorMiddleware:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = RequestState()
-        if not len(self.rules):
-            await self._serve(scope, receive, Outcome(send), state)
+        if scope["type"] == "http" and not self.rules.concern(scope["method"]):
+            await self._unconcerned(scope, receive, send, state)
             return
         inner = self._inner(scope)
         resolution = resolve(inner, scope, self._entered if inner is self.app else None)
@@ -105,6 +105,13 @@ class SupervisorMiddleware:
             await self._serve(scope, receive, outcome, state)
         if outcome.served and (outcome.status is None or outcome.status < 400):
             self._check(scope, inner, resolution, before, state)
+
+    async def _unconcerned(self, scope: Scope, receive: Receive, send: Send, state: RequestState) -> None:
+        """No rule is meant for the method, whatever the route. A layer inside may still make another of it."""
+        before = {key: scope.get(key) for key in ("endpoint", "path", "method", "root_path")}
+        await self._serve(scope, receive, Outcome(send), state)
+        if scope["method"] != before["method"]:
+            self._check(scope, self._inner(scope), Resolution("nothing"), before, state)
 
     async def _guarded(
         self,

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from supervisor_guards._context import acting, approved
+from supervisor_guards._context import Serving
 from supervisor_guards._guard import Guard
 from supervisor_guards._model import Entry
 from supervisor_guards._web.facts import RequestFacts
 from supervisor_guards._web.rules import RouteRule
 
 
-@contextmanager
-def serving(facts: RequestFacts, approval: str | Sequence[str] | None = None) -> Iterator[None]:
+def serving(facts: RequestFacts, approval: str | Sequence[str] | None = None) -> AbstractContextManager[None]:
     """Guarded calls in the block belong to the request of `facts`, and may use its approvals up."""
-    ids = (approval,) if isinstance(approval, str) else tuple(approval or ())
-    with acting(facts.engine_facts()), approved(*ids):
-        yield
+    return Serving(facts.engine_facts(), (approval,) if isinstance(approval, str) else tuple(approval or ()))
 
 
 def admit(

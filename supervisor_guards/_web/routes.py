@@ -63,12 +63,18 @@ class RouteRules:
         if problems:
             raise ConfigurationError(problems)
         self._order = {id(rule): index for index, rule in enumerate(self.rules)}
+        every = any(rule.method_set is None for rule in self.rules)
+        self._methods = None if every else frozenset().union(*(rule.method_set or () for rule in self.rules))
 
     def __len__(self) -> int:
         return len(self.rules)
 
     def __iter__(self) -> Iterator[RouteRule]:
         return iter(self.rules)
+
+    def concern(self, method: str) -> bool:
+        """Whether any rule is meant for `method`: where none is, there is no need to ask a router."""
+        return self._methods is None or method.upper() in self._methods
 
     def for_route(
         self, method: str, template: str | None, names: Iterable[str] = (), endpoint: Any = None

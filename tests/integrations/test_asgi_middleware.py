@@ -149,3 +149,20 @@ def test_a_request_rewritten_inside_of_the_guard_trips_the_wire(tmp_path: Path, 
         caplog.clear()
         call(right, http_scope("GET", "/old"))
         assert "ran without a decision" not in caplog.text
+
+
+def test_a_method_that_a_layer_inside_makes_another_is_seen_by_the_tripwire(tmp_path: Path) -> None:
+    class Override:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            scope["method"] = "DELETE"
+            await self.app(scope, receive, send)
+
+    app = Starlette(routes=[Route("/refunds", _coroutine, methods=["POST", "DELETE"])])
+    rule = {"route": "DELETE /refunds", "action": "refund"}
+    with guarding(tmp_path) as guard:
+        guarded = SupervisorMiddleware(Override(app), guard=guard, rules=[rule])
+        assert call(guarded, http_scope("POST", "/refunds")).status == 200
+        assert guarded.tripwire.guard_bypass_total == 1
