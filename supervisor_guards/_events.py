@@ -100,7 +100,7 @@ class Announcer:
         if verdict is None:
             return
         action = entry.action
-        if not action.enforced and verdict.outcome is not Outcome.ALLOW:
+        if not action.enforced and verdict.outcome is not Outcome.ALLOW and entry.status == "evaluated":
             self._would_have_blocked(action, verdict)
         if not self._hooks:
             return

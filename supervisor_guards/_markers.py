@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["MARKER_KEYS", "Unreadable", "Unusable", "is_marker"]
+__all__ = ["MARKER_KEYS", "UNREAD", "Unreadable", "Unusable", "is_marker"]
 
 MARKER_KEYS = frozenset(
     {
@@ -30,6 +30,10 @@ def is_marker(value: Any) -> bool:
     The snapshot escapes a user's own object that spells one of these keys, so there is no false alarm.
     """
     return type(value) is dict and not MARKER_KEYS.isdisjoint(value)
+
+
+UNREAD = "body-unread"
+"""The reason of an `Unreadable` that nobody has read: in shadow what enforce would have said can't be known."""
 
 
 class Unreadable(msgspec.Struct, frozen=True):

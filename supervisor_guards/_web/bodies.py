@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from supervisor_guards._markers import UNREAD
+
 BodyStatus = Literal[
     "absent", "unread", "parsed", "invalid", "unsupported_type", "too_large", "encoded", "streamed", "truncated"
 ]
@@ -179,8 +181,8 @@ def unparsed_reason(body: Body) -> str | None:
 
 
 _REASONS: Mapping[str, str] = {
-    "unread": "body-unread",
-    "streamed": "body-unread",
+    "unread": UNREAD,
+    "streamed": UNREAD,
     "invalid": "body-invalid",
     "unsupported_type": "unsupported-type",
     "too_large": "body-too-large",

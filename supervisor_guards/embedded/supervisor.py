@@ -15,6 +15,7 @@ from supervisor_guards._binding import published_view
 from supervisor_guards._config import GuardConfig
 from supervisor_guards._digest import digest as keyed_digest
 from supervisor_guards._flow import Unrecorded
+from supervisor_guards._markers import UNREAD
 from supervisor_guards._model import Action, Entry, Outcome, Result, ReviewState, Verdict
 from supervisor_guards._payload import decode
 from supervisor_guards._redaction import Redactor
@@ -34,6 +35,7 @@ logger = logging.getLogger("supervisor_guards")
 
 T = TypeVar("T")
 _UPKEEP_SECONDS = 1.0
+_UNREAD = f'"{UNREAD}"'.encode()
 
 
 class EmbeddedSupervisor:
@@ -251,6 +253,9 @@ class EmbeddedSupervisor:
             verdict, payload = Verdict(Outcome.ALLOW, reasons=("not-judged",)), decode(entry.action.snapshot)
         else:
             self._blind = False
+            if verdict.unusable and _UNREAD in entry.action.snapshot.body:
+                # Enforce would have read what the application left unread: what it held can't be known.
+                entry.status = "unknown"
         entry.verdict = verdict
         entry.latency_us = (time.perf_counter_ns() - started) // 1_000
         return payload

@@ -296,6 +296,19 @@ def test_an_answer_in_shadow_is_the_same_to_the_byte(tmp_path: Path) -> None:
     assert tasks == ["ran"] * 4
 
 
+def test_a_body_that_nobody_read_is_unknown_in_shadow_unless_no_rule_needs_it(tmp_path: Path) -> None:
+    async def endpoint(request: Request) -> Response:
+        return Response("unread")
+
+    headers = [*JSON, ("content-length", "13")]
+    with guarding(tmp_path, ANY, "shadow") as guard:
+        needed = served(guard, endpoint)
+        needless = served(guard, endpoint, {**AMOUNT, "payload": ["query.amount"]})
+        for app, target in ((needed, "/refunds"), (needless, "/refunds?amount=1")):
+            assert call(app, http_scope("POST", target, headers=headers), b'{"amount": 1}').status == 200
+        assert [(row.status, row.would_have) for row in rows(guard)] == [("unknown", None), ("evaluated", "allow")]
+
+
 def test_the_record_is_made_before_background_tasks_end(tmp_path: Path) -> None:
     results: list[Any] = []
 
