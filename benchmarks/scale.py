@@ -21,6 +21,9 @@ class Scale:
     seconds: float
     """One loop of rounds ends after this long, but not before its third round: a busy machine gets fewer."""
 
+    log_rows: int
+    """Decisions in the long log."""
+
     def in_time(self, share: float = 1) -> Iterator[int]:
         """The numbers of the rounds to run, within `share` times `seconds`."""
         until = time.monotonic() + share * self.seconds
@@ -38,6 +41,7 @@ FULL = Scale(
     published_slow_calls=10,
     busy_seconds=1.0,
     seconds=24,
+    log_rows=1_000_000,
 )
 QUICK = Scale(
     rounds=3,
@@ -47,4 +51,5 @@ QUICK = Scale(
     published_slow_calls=4,
     busy_seconds=0.5,
     seconds=4,
+    log_rows=50_000,
 )

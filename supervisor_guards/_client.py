@@ -177,14 +177,32 @@ class ClientSupervisor:
         """`review` in a worker thread."""
         return await _in_thread(self.review, action_id)  # type: ignore[no-any-return]
 
-    def redeem(self, action_id: str, digest: str, subject: str | None) -> None:
+    def redeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
         """A plain client can't redeem: an approval serves only the call that waited for it."""
         if digest:
             raise ApprovalInvalid("review", ["this supervisor can't redeem approvals"], action_id)
 
-    async def aredeem(self, action_id: str, digest: str, subject: str | None) -> None:
+    async def aredeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
         """`redeem`."""
-        self.redeem(action_id, digest, subject)
+        self.redeem(action_id, digest, subject, action_type=action_type, route=route, tenant=tenant)
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Evaluate the shadow entries; the supervisor behind the client keeps the record."""

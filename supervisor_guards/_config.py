@@ -28,6 +28,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unmatched": ("deny", "review", "allow"),
     "audit": ("async", "sync"),
 }
+_MAY_BE_ZERO = ("review_timeout_seconds", "review_window_seconds")
+_DURATIONS = (
+    *_MAY_BE_ZERO, "review_poll_interval_seconds", "review_expires_seconds", "anchor_interval_seconds",
+)  # fmt: skip
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -40,6 +44,11 @@ class Terms(msgspec.Struct, frozen=True):
     review_timeout_seconds: float
     review_poll_interval_seconds: float
     audit: Literal["async", "sync"]
+
+    @property
+    def proceeds(self) -> bool:
+        """Whether the action runs whatever a reviewer says."""
+        return self.on_review in ("fail_open", "shadow")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,6 +98,10 @@ class GuardConfig:
         86_400.0, "REVIEW_EXPIRES_SECONDS", "After this long a review can't be approved any more.",
         unit="s", kind="number",
     )  # fmt: skip
+    review_window_seconds: float = setting(
+        600.0, "REVIEW_WINDOW_SECONDS", "A repeated request joins the open review of the same content, subject and "
+        "action for this long; 0 opens a new one each time.", unit="s", kind="number",
+    )  # fmt: skip
     on_unavailable: OnUnavailable = setting(
         "fail_closed",
         "ON_UNAVAILABLE",
@@ -104,6 +117,17 @@ class GuardConfig:
         None, "DATABASE_URL", "SQLAlchemy URL of the decision store; else SQLite in `state_dir`."
     )
     state_dir: str = setting(".supervisor", "STATE_DIR", "Folder of the default store and the key file.")
+    retention_days: float | None = setting(
+        None, "RETENTION_DAYS", "Decisions and finished reviews older than this are deleted; unset keeps them.",
+        unit="days", kind="number",
+    )  # fmt: skip
+    anchor: str | None = setting(
+        None, "ANCHOR", "Where the evidence chain's head is written from time to time: a file's path, `log`, or "
+        "the URL of a webhook."
+    )  # fmt: skip
+    anchor_interval_seconds: float = setting(
+        60.0, "ANCHOR_INTERVAL_SECONDS", "How often, when there is something new.", unit="s", kind="number"
+    )
     audit: Literal["async", "sync"] = setting(
         "async", "AUDIT", "Enforced allows are written in batches (`async`) or before the action (`sync`)."
     )
@@ -214,8 +238,10 @@ class GuardConfig:
             value = getattr(self, name)
             if value not in _CHOICES[name] and not (name == "default_on_review" and value is None):
                 found.append(f"{_name(name)}={value!r}: choose one of {_choices(name)}")
-        for name in ("review_timeout_seconds", "review_poll_interval_seconds", "review_expires_seconds"):
-            found += _bad_duration(_name(name), getattr(self, name), zero=name == "review_timeout_seconds")
+        for name in _DURATIONS:
+            found += _bad_duration(_name(name), getattr(self, name), zero=name in _MAY_BE_ZERO)
+        if self.retention_days is not None and not (_is_number(self.retention_days) and self.retention_days > 0):
+            found.append(f"{_name('retention_days')}={self.retention_days!r}: give a number of days greater than 0")
         found += _bad_percent(_name("sample_percent"), self.sample_percent)
         for name in ("max_payload_bytes", "queue_size", "queue_bytes"):
             value = getattr(self, name)

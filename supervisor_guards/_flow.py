@@ -29,6 +29,9 @@ R = TypeVar("R")
 Flow = Generator[Any, Any, R]
 
 
+_NOT_ITS_OWN = frozenset({"other-action", "other-content"})
+
+
 class Evaluate(msgspec.Struct, frozen=True):
     """Ask the supervisor. Replies with a `Verdict`."""
 
@@ -147,15 +150,29 @@ def _waited(action: Action, verdict: Verdict, terms: Terms, clock: Callable[[], 
         yield from Wait(min(terms.review_poll_interval_seconds, remaining))
 
 
+def _unready(approvals: tuple[str, ...]) -> Flow[SupervisorBlocked | None]:
+    """Of several approvals for one request none is used up before all are there: each runs a part of it."""
+    for approval in approvals if len(approvals) > 1 else ():
+        try:
+            state = yield from Recheck(approval)
+        except Exception:  # noqa: S112 - redeeming it says what is wrong
+            continue
+        if state.status in ("pending", "rejected", "expired", "abandoned"):
+            return ApprovalInvalid("deny", [state.status], approval)
+    return None
+
+
 def _redeemed(approvals: tuple[str, ...], action: Action, verdict: Verdict) -> Flow[Decision]:
     """One approval, one execution: whoever loses the redemption does not run, whatever the failure policy."""
-    refusal: SupervisorBlocked | None = None
+    refusal = yield from _unready(approvals)
+    if refusal is not None:
+        return _decision(action, verdict, Outcome.REVIEW, refusal)
     for approval in approvals:
         try:
             yield from Redeem(approval, action)
         except (ApprovalInvalid, ApprovalUsed) as error:
             # Of several, one belongs to this action: what is wrong with that one is what to say.
-            if refusal is None or "other-content" in refusal.reasons:
+            if refusal is None or not _NOT_ITS_OWN.isdisjoint(refusal.reasons):
                 refusal = error
         except Exception as error:
             message = f"the approval {approval} of {action.action_type!r} could not be redeemed: {error}"

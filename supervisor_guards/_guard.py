@@ -22,6 +22,7 @@ from supervisor_guards.errors import ConfigurationError
 
 logger = logging.getLogger("supervisor_guards")
 
+_NO_FACTS = Facts()
 Extract = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 SampleKey = Callable[[str, Any], str]
 
@@ -105,9 +106,8 @@ class Guard:
         `sample_key` stands before the setting of that name. The entry holds the decision, None where the call is
         only observed, and takes the call's result.
         """
-        return run(
-            self._admission(action_type, extract, args, kwargs, on_review, mode, call, sample_key), self._perform
-        )
+        entry = self._begin(action_type, extract, args, kwargs, on_review, mode, call, sample_key)
+        return run(self._decide(entry, on_review, mode), self._perform) if entry.action.enforced else entry
 
     async def aadmit(
         self,
@@ -121,10 +121,10 @@ class Guard:
         sample_key: SampleKey | None = None,
     ) -> Entry:
         """`admit` for async callers."""
-        flow = self._admission(action_type, extract, args, kwargs, on_review, mode, call, sample_key)
-        return await arun(flow, self._aperform)
+        entry = self._begin(action_type, extract, args, kwargs, on_review, mode, call, sample_key)
+        return await arun(self._decide(entry, on_review, mode), self._aperform) if entry.action.enforced else entry
 
-    def _admission(
+    def _begin(
         self,
         action_type: str,
         extract: Extract,
@@ -134,20 +134,31 @@ class Guard:
         mode: str | None,
         call: Call | None,
         sample_key: SampleKey | None,
-    ) -> Flow[Entry]:
+    ) -> Entry:
+        """The entry of a call. One that is only observed is queued here: that is all shadow costs its caller."""
         facts = current_facts()
         terms = self._terms_of(action_type, on_review, mode, facts is not None)
         try:
-            entry = self._entry(action_type, _body(extract, args, kwargs, self._limit), terms, facts, call, sample_key)
+            try:
+                body = snapshot(extract(args, kwargs), self._limit)
+            except Exception:
+                # In enforce this refuses the call, in shadow it is recorded so: the caller's own error comes from
+                # the caller's own function, never from describing it.
+                body = Snapshot(b"{}", fault="payload-raised")
+            entry = self._entry(action_type, body, terms, facts, call, sample_key)
         except Exception as error:
             # Only a bug of ours gets here. In shadow it must not reach the caller; elsewhere it must not allow.
             if terms.mode != "shadow":
                 raise
             return self._lost(action_type, error)
+        if not entry.action.enforced:
+            self._worker.put(entry, len(body.body))
+        return entry
+
+    def _decide(self, entry: Entry, on_review: str | None, mode: str | None) -> Flow[Entry]:
         action = entry.action
-        if not action.enforced:
-            self._worker.put(entry, len(action.snapshot.body))
-            return entry
+        in_request = current_facts() is not None
+        terms = self._terms_of(action.action_type, on_review, mode, in_request)
         entry.decision = yield from decide(entry, terms, time.monotonic, self._enqueue)
         entry.latency_us = max(0, int((time.time() - action.time) * 1_000_000))
         self._after(entry, entry.decision)
@@ -162,33 +173,33 @@ class Guard:
         call: Call | None,
         sample_key: SampleKey | None,
     ) -> Entry:
-        observed = current_observed()
         now = time.time()
+        observed = current_observed()
         context = observed.plain if observed is not None else None
-        subject, route, request = (facts.subject, facts.route, facts.request) if facts else (None, None, None)
+        facts = facts or _NO_FACTS
         side = None
         if terms.mode == "sample":
-            side = bucket(self.config.app_id, action_type, sample_key or self.config.sample_key, subject, context, body)
-        return Entry(
-            Action(
-                new_action_id(now),
-                action_type,
-                body,
-                now,
-                terms.mode,
-                terms.mode == "enforce" or (side is not None and side < terms.sample_percent),
-                context,
-                subject,
-                route,
-                request,
-                side,
-                terms.on_review in ("fail_open", "shadow"),
-                call,
-                current_approval(),
-                facts.tenant if facts else None,
-            ),
-            late=self._late,
+            key = sample_key or self.config.sample_key
+            side = bucket(self.config.app_id, action_type, key, facts.subject, context, body)
+        enforced = terms.mode == "enforce" or (side is not None and side < terms.sample_percent)
+        action = Action(
+            new_action_id(now),
+            action_type,
+            body,
+            now,
+            terms.mode,
+            enforced,
+            context,
+            facts.subject,
+            facts.route,
+            facts.request,
+            side,
+            terms.proceeds,
+            call,
+            current_approval(),
+            facts.tenant,
         )
+        return Entry(action, late=self._late)
 
     def _lost(self, action_type: str, error: Exception) -> Entry:
         self._counts["lost"] += 1
@@ -274,15 +285,6 @@ def _pairs(batch: Sequence[Any]) -> list[tuple[Entry, Result]]:
 
 def _as_given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[0]
-
-
-def _body(extract: Extract, args: tuple[Any, ...], kwargs: dict[str, Any], limit: int) -> Snapshot:
-    try:
-        return snapshot(extract(args, kwargs), limit)
-    except Exception:
-        # In enforce this refuses the call, in shadow it is recorded so: the caller's own error comes from the
-        # caller's own function, never from describing it.
-        return Snapshot(b"{}", fault="payload-raised")
 
 
 def _decided(entry: Entry) -> Decision:

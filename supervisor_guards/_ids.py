@@ -11,8 +11,10 @@ _stamp = (-1, "")
 
 def _refill() -> str:
     digits = os.urandom(10 * _POOL_SIZE).hex()
-    parts = [digits[start : start + 18] for start in range(0, len(digits), 20)]
-    fresh = [f"7{part[:3]}-a{part[3:6]}-{part[6:]}" for part in parts]
+    fresh = [
+        f"7{digits[at : at + 3]}-a{digits[at + 3 : at + 6]}-{digits[at + 6 : at + 18]}"
+        for at in range(0, len(digits), 20)
+    ]  # fmt: skip
     last = fresh.pop()
     _pool.extend(fresh)
     return last

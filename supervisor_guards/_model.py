@@ -189,11 +189,32 @@ class Supervisor(Protocol):
         """`review` off the event loop where it waits."""
         ...
 
-    def redeem(self, action_id: str, digest: str, subject: str | None) -> None:
-        """Use up the approval of `action_id`, once. Raises `ApprovalUsed` or `ApprovalInvalid`."""
+    def redeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
+        """Use up the approval of `action_id`, once, for what was approved. Raises `ApprovalUsed` or `ApprovalInvalid`.
+
+        Subject, route and tenant are compared unless all three are None: the action then runs outside a request.
+        """
         ...
 
-    async def aredeem(self, action_id: str, digest: str, subject: str | None) -> None:
+    async def aredeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
         """`redeem` off the event loop where it waits."""
         ...
 

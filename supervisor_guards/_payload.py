@@ -69,6 +69,8 @@ def _weight(value: Any, left: int, depth: int) -> int:
         kind = type(one)
         if kind is str:
             left -= len(one)
+        elif kind is int or kind is bool or one is None:
+            pass
         elif kind is float:
             if one - one != 0.0:  # infinite, or not a number
                 return -1
@@ -76,7 +78,7 @@ def _weight(value: Any, left: int, depth: int) -> int:
             left = _weight(one, left, depth + 1)
             if left < 0:
                 return -1
-        elif kind is not int and kind is not bool and one is not None:
+        else:
             return -1
     return left
 

@@ -19,8 +19,13 @@ _MAX_DEPTH = 128
 _SHORT = 12
 """Characters below which a text can't hold a secret that has neither a name (`=`, `:`) nor is JSON."""
 _JSON_STARTS = ("{", "[", '"')
+_JSON_START = re.compile(r"[{\[\"]")
+_MAX_FAILED = 16
+"""Starts of JSON in a text that are none: each may be read to the end of the text."""
+_raw_decode = json.JSONDecoder().raw_decode
 _WHOLE_LINE = ("authorization", "cookie")
-_PAIR_NAMES = ("name", "key", "field", "header")
+_PAIR_NAMES = ("name", "Name", "key", "Key", "field", "header", "k")
+_PAIR_VALUES = frozenset({"value", "Value", "val", "v"})
 
 
 class Redactor:
@@ -95,7 +100,11 @@ class Redactor:
             return self._mapping(value, depth)
         if kind is list:
             return self._list(value, depth)
-        if (kind is int or kind is float) and 1e12 <= value < 1e19 and _secrets.is_card_number(str(int(value))):
+        if (
+            (kind is int or kind is float)
+            and 1e12 <= abs(value) < 1e19
+            and _secrets.is_card_number(str(abs(int(value))))
+        ):
             return {"__redacted__": True}
         return value
 
@@ -104,7 +113,11 @@ class Redactor:
             raise RecursionError("the value is nested too deep")
         if len(value) == 2 and type(value[0]) is str and self.redacts(value[0]):  # a name and its value
             return [self._text(value[0], depth + 1), value[1] if value[1] is None else {"__redacted__": True}]
-        return [self._any(item, depth + 1) for item in value]
+        kept = [self._any(item, depth + 1) for item in value]
+        for place, item in enumerate(value[:-1], 1):
+            if type(item) is str and item[:1] == "-" and self.redacts(item):  # an option and its value
+                kept[place] = {"__redacted__": True}
+        return kept
 
     def _mapping(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
         if depth > _MAX_DEPTH:
@@ -120,10 +133,10 @@ class Redactor:
             elif len(item) >= shortest or "=" in item or ":" in item or item.startswith(_JSON_STARTS):
                 item = self._text(item, depth + 1)
             result[shown] = item
-        if "value" in value and any(
+        if not _PAIR_VALUES.isdisjoint(value) and any(
             type(value.get(title)) is str and self.redacts(value[title]) for title in _PAIR_NAMES
         ):
-            result["value"] = {"__redacted__": True}
+            result.update((name, {"__redacted__": True}) for name in _PAIR_VALUES if name in value)
         return result
 
     def _text(self, text: str, depth: int) -> str:
@@ -132,7 +145,25 @@ class Redactor:
             inner = self._json(stripped, depth)
             if inner is not None:
                 return inner
-        return self._plain_text(text)
+        return self._plain_text(self._embedded(text, depth) if '"' in text else text)
+
+    def _embedded(self, text: str, depth: int) -> str:
+        """`text` with the JSON that stands somewhere in it redacted as such: escapes hide names from expressions."""
+        parts: list[str] = []
+        done = at = failed = 0
+        while failed < _MAX_FAILED and (start := _JSON_START.search(text, at)):
+            at = start.end()
+            try:
+                inner, end = _raw_decode(text, start.start())
+            except (ValueError, RecursionError):
+                failed += 1
+                continue
+            at = end
+            kept = self._any(inner, depth + 1)
+            if kept != inner:
+                parts += (text[done : start.start()], _encoded(kept))
+                done = end
+        return "".join((*parts, text[done:])) if parts else text
 
     def _json(self, text: str, depth: int) -> str | None:
         """A text that is JSON itself, without secrets; None where it isn't JSON."""
@@ -149,22 +180,53 @@ class Redactor:
         text = _secrets.without_shapes(text)
         for pattern in self._patterns:
             text = pattern.sub(REDACTED, text)
-        return self._assigned(text) if "=" in text or ":" in text else text
+        if "<" in text:
+            text = self._elements(text)
+        if "-" in text:
+            text = self._options(text)
+        if "=" in text or ":" in text or "'," in text or '",' in text:
+            text = self._assigned(text)
+        return text
+
+    def _elements(self, text: str) -> str:
+        """XML without what stands in elements with secret names; all that follows where the end tag is missing."""
+        parts: list[str] = []
+        done = 0
+        while found := _secrets.ELEMENT.search(text, done):
+            parts.append(text[done : found.end()])
+            done = found.end()
+            if self.redacts(found[1]):
+                end = text.find(f"</{found[1]}", done)
+                done = len(text) if end < 0 else end
+                parts.append(REDACTED)
+        return "".join((*parts, text[done:]))
+
+    def _options(self, text: str) -> str:
+        """`--name value` without the values of secret names."""
+
+        def kept(found: re.Match[str]) -> str:
+            return f"{found[1]}{found[2]}{REDACTED}" if self.redacts(found[1]) else found.group()
+
+        return _secrets.OPTION.sub(kept, text)
 
     def _assigned(self, text: str) -> str:
         """`name=value` and `name: value` without the values of secret names."""
         parts: list[str] = []
         done = at = 0
+        titled = False
         while found := _secrets.ASSIGNED.search(text, at):
             at = found.end()
             name = found[1]
             if "%" in name or "+" in name:
                 name = unquote_plus(name)
-            if not self.redacts(name):
+            if name in _PAIR_NAMES:
+                title = _secrets.TITLE.match(text, at)
+                titled = title is not None and self.redacts(title[1])
+            if not self.redacts(name) and not (titled and name in _PAIR_VALUES):
                 before = _secrets.WORD_BEFORE.search(text, max(0, found.start() - 25), found.start())
                 if before is None or not self.redacts(f"{before.group()}{name}"):
                     continue
-            start, end = self._value(text, at, name, found[2])
+            start, end = self._value(text, at, name, found[2] or found[3] or ",")
             if end > start:
                 parts += (text[done:start], REDACTED)
                 done = at = end
@@ -172,16 +234,39 @@ class Redactor:
 
     def _value(self, text: str, at: int, name: str, sign: str) -> tuple[int, int]:
         """Where the value that starts at `at` begins and ends. Too much is better than too little."""
+        at = _secrets.SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
         quote = _secrets.QUOTE.match(text, at)
         if quote is not None:
-            end = text.find(quote.group(), quote.end())
-            while end > 0 and len(quote.group()) == 1 and _escaped(text, end):
-                end = text.find(quote.group(), end + 1)
+            closing = quote[1]
+            end = text.find(closing, quote.end())
+            while end > 0 and len(closing) == 1 and _escaped(text, end):
+                end = text.find(closing, end + 1)
             return quote.end(), end if end >= 0 else len(text)
+        if text[at : at + 1] in _secrets.BRACKETS:
+            end = _closed(text, at)
+            rest = _secrets.BARE.match(text, end)
+            return at, rest.end() if rest else end
         plain = name.lower()
         whole = sign == ":" and any(word in plain for word in _WHOLE_LINE)
-        value = (_secrets.REST_OF_LINE if whole else _secrets.BARE).match(text, at)
+        value = _secrets.BLOCK.match(text, at) or (_secrets.REST_OF_LINE if whole else _secrets.BARE).match(text, at)
         return at, at if value is None else value.end()
+
+
+def _encoded(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except ValueError:  # a lone surrogate, which JSON can spell and UTF-8 can't
+        return REDACTED
+
+
+def _closed(text: str, at: int) -> int:
+    """Where the list or mapping that opens at `at` ends: its own bracket, or the end of the text."""
+    depth = 0
+    for found in _secrets.BRACKETS[text[at]].finditer(text, at):
+        depth += 1 if found["open"] else -1 if found["close"] else 0
+        if depth == 0:
+            return found.end()
+    return len(text)
 
 
 def _names_once(text: str) -> bool:

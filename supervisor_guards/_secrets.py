@@ -18,6 +18,7 @@ SECRET_WORDS = frozenset((
     "auth", "credential", "credentials", "cookie", "jwt", "bearer", "otp", "totp", "cvv", "cvc", "cvv2",
     "csc", "pin", "pincode", "cardpin", "ssn", "iban", "privatekey", "signature", "setcookie", "accesskey",
     "secretkey", "cardnumber", "cardno", "ccnumber", "creditcard", "pan", "mfa", "csrftoken", "xsrf",
+    "sessionkey", "sig",
 ))  # fmt: skip
 """A field is secret when a word of its name, or two neighbouring words put together, is one of these."""
 
@@ -28,6 +29,9 @@ SECRET_PARTS = (
     "recoverycode", "backupcode", "seedphrase", "mnemonic",
 )  # fmt: skip
 """... or when its name, without separators, contains one of these."""
+
+LAST_WORDS = frozenset({"pass", "pw"})
+"""... or when its last word is one of these: `db_pass`, not `pass_rate`."""
 
 NOT_SECRET = frozenset({"authmethod", "authtype", "pintopic"})
 QUALIFIERS = frozenset((
@@ -49,7 +53,9 @@ def is_secret_name(name: str, extra: frozenset[str]) -> bool:
         return False
     pairs = ["".join(pair) for pair in itertools.pairwise(words)]
     singular = [word.removesuffix("s") for word in words if word != "tokens"]  # those are counted, not kept secret
-    if not SECRET_WORDS.isdisjoint([*words, *pairs, joined, *singular]) or joined.endswith("token"):
+    if words[-1] in LAST_WORDS or joined.endswith("token"):
+        return True
+    if not SECRET_WORDS.isdisjoint([*words, *pairs, joined, *singular]):
         return True
     compound = joined.replace("secretar", "")
     return any(part in compound for part in SECRET_PARTS)
@@ -67,10 +73,10 @@ def _words(name: str) -> list[str]:
     return [word.lower() for word in _BOUNDARY.split(name) if word]
 
 
-CARD_HINT = re.compile(r"\d(?:[ -]?\d){12}")
+CARD_HINT = re.compile(r"\d(?:[ -]?\d){12}|\d{4}[\W_]{1,3}\d{4,6}[\W_]{1,3}\d{4}")
 SHAPE_HINT = re.compile(
     r"eyJ|sk-|sk_|rk_|pk_|whsec|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox|AKIA|ASIA|AIza|npm_|SG\.|://|-----BEGIN"
-    r"|earer|EARER|asic|ASIC"
+    r"|earer|EARER|asic|ASIC|-u |--user "
 )
 """A text without any of this holds nothing that `SHAPES` finds. Literals only: they are searched for at once."""
 
@@ -87,14 +93,38 @@ SHAPES = re.compile(
             r"(?<![\w-])AIza[\w-]{30,}",
             r"(?<![\w-])npm_\w{30,}",
             r"(?<![\w-])SG\.[\w-]{16,}\.[\w-]{16,}",
+            r"(?<=hooks\.slack\.com/services/)[\w/-]+",
+            r"(?<=-u )[^\s:]{1,256}:\S+",
+            r"(?<=--user )[^\s:]{1,256}:\S+",
+            # A password that should have been escaped may hold what ends the host; a port is none.
+            r"(?<=://)[^\s/?#@:]{0,256}:(?!\d{1,5}[/?#])\S{1,256}(?=@)",
             r"(?<=://)[^\s/?#]{1,2048}(?=@)",
         )
     )
 )
 
-ASSIGNED = re.compile(r"(?<![\w.%+-])([\w%][\w.%+-]*)\]?\s{0,3}(?:\\*[\"'])?\s{0,3}(=>|=|:(?!//))\s{0,3}")
-"""A name and what follows it before its value, as in URL queries, headers, log lines and printed mappings."""
-QUOTE = re.compile(r"\\*[\"']")
+ASSIGNED = re.compile(
+    r"(?<![\w.%+-])-{0,2}([\w%][\w.%+-]*)\]?\s{0,40}(?:\\*[\"']\s{0,3}(?:(=>|=|:)"
+    r"|,\s{0,3}(?=[bBuU]?\\*[\"'])(?!\w?\\*[\"'][\w .-]{0,64}\\*[\"']\s{0,3}[=:]))|(=>|=|:(?!//)))"
+)
+"""A name and what follows it before its value, as in URL queries, headers, log lines, printed mappings and pairs."""
+TITLE = re.compile(r"\s{0,3}[bBuU]?\\*[\"']?([\w.%+ -]{1,64})")
+"""The name in `name: password, value: ...`."""
+OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)([ \t]{1,3})(?:\"[^\"]*\"?|'[^']*'?|[^\s-]\S*)")
+"""An option of a command line whose value is the next word."""
+ELEMENT = re.compile(r"<((?:[\w.-]{1,40}:)?[\w.-]{1,64})(?:\s[^<>]{0,512})?(?<!/)>")
+"""The start of an XML element; its value goes to the end tag."""
+SPACE = re.compile(r"\s*")
+QUOTE = re.compile(r"[bBrRuU]{0,2}(\\*[\"'])")
+BLOCK = re.compile(r"[|>][-+\d]{0,2}[ \t]*(?:\r?\n[ \t]+[^\r\n]*)+")
+"""A YAML text that goes on in the indented lines below."""
+_QUOTED = r"(?s)\"(?:[^\"\\]|\\.?)*(?:\"|\Z)|'(?:[^'\\]|\\.?)*(?:'|\Z)"
+BRACKETS = {
+    "[": re.compile(_QUOTED + r"|(?P<open>\[)|(?P<close>\])"),
+    "{": re.compile(_QUOTED + r"|(?P<open>\{)|(?P<close>\})"),
+    "(": re.compile(_QUOTED + r"|(?P<open>\()|(?P<close>\))"),
+}
+"""What to look at to find the end of what a bracket opens; quoted texts are passed over."""
 BARE = re.compile(r"[^\s&]+")
 REST_OF_LINE = re.compile(r"[^\r\n]+")
 WORD_BEFORE = re.compile(r"[A-Za-z]{1,24} \Z")
@@ -103,7 +133,7 @@ WORD_BEFORE = re.compile(r"[A-Za-z]{1,24} \Z")
 def without_shapes(text: str) -> str:
     """`text` without card numbers, tokens, keys and the passwords in addresses."""
     if CARD_HINT.search(text):
-        text = _CARD_RUN.sub(_cards, text)
+        text = _CARD_GROUPS.sub(_card, _CARD_RUN.sub(_cards, text))
     if SHAPE_HINT.search(text):
         text = SHAPES.sub(_shape, text)
     return text
@@ -151,9 +181,20 @@ def _cards(found: re.Match[str]) -> str:
     return "".join(kept)
 
 
+_CARD_GROUPS = re.compile(
+    r"(?<!\d)(?:\d{4}(?:[\W_]{1,3}\d{4}){3}(?:[\W_]{1,3}\d{1,3})?|\d{4}[\W_]{1,3}\d{6}[\W_]{1,3}\d{4,5})(?!\d)"
+)
+"""Digits in the groups that are printed on cards, whatever stands between them."""
+
+
+def _card(found: re.Match[str]) -> str:
+    digits = "".join(c for c in found.group() if c.isdecimal())
+    return REDACTED if is_card_number(digits) or is_card_number(digits[:16]) else found.group()
+
+
 def is_card_number(digits: str) -> bool:
     """Whether `digits` is a payment card's number: its length, first digit and check digit (ISO/IEC 7812-1)."""
-    if not 13 <= len(digits) <= 19 or digits[0] not in "23456":
+    if not 13 <= len(digits) <= 19 or int(digits[0]) not in range(2, 7):
         return False
     total = 0
     for index, digit in enumerate(reversed(digits)):

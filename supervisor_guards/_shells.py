@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from supervisor_guards._flow import Evaluate, Flow, Recheck, Record, Redeem, Wait
-from supervisor_guards._model import Supervisor
+from supervisor_guards._model import Action, Supervisor
 
 R = TypeVar("R")
 Perform = Callable[[Any], Any]
@@ -57,9 +57,7 @@ def performing(supervisor: Supervisor) -> Perform:
         Evaluate: lambda effect: supervisor.evaluate(effect.action, False),
         Recheck: lambda effect: supervisor.review(effect.action_id),
         Wait: lambda effect: time.sleep(effect.seconds),
-        Redeem: lambda effect: supervisor.redeem(
-            effect.action_id, supervisor.digest(effect.action), effect.action.subject
-        ),
+        Redeem: lambda effect: supervisor.redeem(*_claimed(supervisor, effect), **_claim(effect.action)),
         Record: lambda effect: supervisor.record([effect.entry]),
     }
     return lambda effect: table[type(effect)](effect)
@@ -71,12 +69,18 @@ def aperforming(supervisor: Supervisor) -> APerform:
         Evaluate: lambda effect: supervisor.aevaluate(effect.action, False),
         Recheck: lambda effect: supervisor.areview(effect.action_id),
         Wait: lambda effect: _asleep(effect.seconds),
-        Redeem: lambda effect: supervisor.aredeem(
-            effect.action_id, supervisor.digest(effect.action), effect.action.subject
-        ),
+        Redeem: lambda effect: supervisor.aredeem(*_claimed(supervisor, effect), **_claim(effect.action)),
         Record: lambda effect: _arecord(supervisor, effect),
     }
     return lambda effect: table[type(effect)](effect)
+
+
+def _claimed(supervisor: Supervisor, effect: Redeem) -> tuple[str, str, str | None]:
+    return effect.action_id, supervisor.digest(effect.action), effect.action.subject
+
+
+def _claim(action: Action) -> dict[str, Any]:
+    return {"action_type": action.action_type, "route": action.route, "tenant": action.tenant}
 
 
 async def _asleep(seconds: float) -> None:

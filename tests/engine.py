@@ -88,11 +88,29 @@ class FakeSupervisor:
     async def areview(self, action_id: str) -> ReviewState:
         return self.review(action_id)
 
-    def redeem(self, action_id: str, digest: str, subject: str | None) -> None:
+    def redeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
         raise AssertionError("nothing here can be redeemed")
 
-    async def aredeem(self, action_id: str, digest: str, subject: str | None) -> None:
-        self.redeem(action_id, digest, subject)
+    async def aredeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
+        self.redeem(action_id, digest, subject, action_type=action_type, route=route, tenant=tenant)
 
     def record(self, entries: Sequence[Entry]) -> None:
         self.recording()

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from supervisor_guards import configure, get_client, observing
+from supervisor_guards import configure, get_client, get_guard, observing
 from supervisor_guards.config import reset_for_tests
 
 POLICY = """name: refund.base
@@ -58,3 +59,13 @@ def test_reading_evidence_changes_nothing() -> None:
 def test_an_unknown_action_is_named() -> None:
     with pytest.raises(LookupError, match="no-such-action"):
         get_client().get_evidence("no-such-action")
+
+
+def test_what_was_edited_is_not_signed(tmp_path: Path) -> None:
+    asked = get_guard().check("refund", {"amount": 500}, on_review="fail_closed")
+    assert get_client().get_evidence(asked.action_id)["bundle_signature"]
+    with sqlite3.connect(tmp_path / "state" / "decisions.db") as database:
+        database.execute("UPDATE sg_decisions SET outcome = 'allow'")
+    database.close()
+    evidence = get_client().get_evidence(asked.action_id)
+    assert (evidence["chain_ok"], evidence["bundle_signature"]) == (False, "")

@@ -55,13 +55,25 @@ def test_the_desk_shows_what_the_store_keeps(any_store: Any) -> None:
     assert decision.reasons == ("large-refund",)
 
 
-def test_every_review_reaches_past_one_page(any_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor_guards.embedded.desk._PAGE", 2)
+def test_those_that_wait_longest_come_first_with_after(any_store: Any) -> None:
     names = [f"a{number}" for number in range(5)]
     for name in names:
         opened(any_store, name)
-    assert [case.action_id for case in ReviewDesk(any_store).every_review("pending")] == names[::-1]
-    assert ReviewDesk(any_store).review("a0").action_id == "a0"
+    desk = ReviewDesk(any_store)
+    desk.resolve("a1", "rejected", None, BOB)
+    first = desk.reviews("pending", 2, after=0)
+    assert [case.action_id for case in first] == ["a0", "a2"]
+    assert [case.action_id for case in desk.reviews("pending", 9, after=first[-1].id)] == ["a3", "a4"]
+    assert desk.waiting() == 4
+
+
+def test_a_review_is_found_by_how_its_id_begins(any_store: Any) -> None:
+    for name in ("ab-1", "ab-2", "abc", "b"):
+        opened(any_store, name)
+    desk = ReviewDesk(any_store)
+    assert [case.action_id for case in desk.reviews_named("ab-")] == ["ab-1", "ab-2"]
+    assert len(desk.reviews_named("ab", limit=2)) == 2
+    assert desk.reviews_named("c") == []
 
 
 @pytest.mark.parametrize("decision", ["approved", "rejected"])

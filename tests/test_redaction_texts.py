@@ -92,6 +92,27 @@ def test_no_part_of_a_marked_secret_is_left(place: Any, name: str, secret: str) 
         "Bearer s3cr3t-s3cr3t",
         "postgresql://app:s3cr3t@localhost/db failed",
         "-----BEGIN RSA PRIVATE KEY-----\ns3cr3t",
+        "mysql --password s3cr3t -h db",
+        "mysql --password=s3cr3t -h db",
+        "mysql --password 'two s3cr3t' -h db",
+        "curl -u bob:s3cr3t https://x.example/",
+        "postgresql://app:a#s3cr3t@localhost/db failed",
+        "postgresql://app:a/s3cr3t@localhost/db failed",
+        "https://hooks.slack.com/services/T000/B000/s3cr3t",
+        "<password>s3cr3t</password>",
+        '<wsse:Password Type="x">s3cr3t</wsse:Password>',
+        "<password><part>s3cr3t",
+        "password: |\n  one\n  s3cr3t\n",
+        "password:          s3cr3t",
+        "password          = s3cr3t",
+        '{"password": ["one", "s3cr3t"]} and more',
+        '{"password": {"a]}": [1, "}", "s3cr3t"]}} and more',
+        "{'password': b'two s3cr3t'}",
+        "('password', 's3cr3t')",
+        "{'name': 'api_key', 'value': 's3cr3t'}",
+        'body: {"p\\u0061ssword": "s3cr3t"}',
+        'body: {"password": "s3cr3t", "note": "\\ud800"}',
+        "headers=[(b'x-api-key', b's3cr3t')]",
         "x" * 200_000 + " password=s3cr3t",
     ],
     ids=lambda text: text[:24],
@@ -162,6 +183,39 @@ def test_names_that_are(name: str) -> None:
 
 def test_a_secret_that_is_a_key() -> None:
     assert "4111" not in json.dumps(Redactor().redact({"by_card": {"4111111111111111": 1}}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"argv": ["mysql", "--password", "s3cr3t", "-h"]},
+        {"argv": ["mysql", "--password=s3cr3t"]},
+        {"env": [{"key": "DB_PASSWORD", "val": "s3cr3t"}]},
+        {"headers": [{"Name": "X-Api-Key", "Value": "s3cr3t"}]},
+        {"db_pass": "s3cr3t", "pw": "s3cr3t", "session_key": "s3cr3t"},
+        {"url": "https://x.example/blob?sv=1&sig=s3cr3t"},
+    ],
+)
+def test_values_beside_their_names(value: dict[str, Any]) -> None:
+    assert "s3cr3t" not in json.dumps(Redactor().redact(value))
+
+
+SEPARATORS = [" ", "-", ".", "/", "_", ",", "\t", "\n", "  ", " - ", "\u00a0", "\u2011", "\u2013"]
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize("groups", ["4111 1111 1111 1111", "3782 822463 10005", "5555 5555 5555 4444"])
+def test_card_numbers_however_they_are_grouped(groups: str, separator: str) -> None:
+    written = groups.replace(" ", separator)
+    assert Redactor().redact({"note": f"card {written} please"}) == {"note": "card [redacted] please"}
+
+
+def test_card_numbers_in_other_digits_and_below_zero() -> None:
+    full_width = "".join(chr(ord(digit) - ord("0") + 0xFF10) for digit in "4111111111111111")
+    assert Redactor().redact({"note": full_width, "n": -4111111111111111}) == {
+        "note": "[redacted]",
+        "n": {"__redacted__": True},
+    }
 
 
 def test_absent_and_yes_or_no_stay_readable() -> None:

@@ -17,6 +17,7 @@ import os, signal, sys, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns of forks in processes with threads
 from supervisor_guards.embedded.rows import DecisionRow
 from supervisor_guards.embedded.store import Store
+from supervisor_guards.embedded.transitions import Claim
 url, number = sys.argv[1:3]
 
 def row(name, **changes):
@@ -140,7 +141,7 @@ def test_of_many_processes_one_redeems(store_url: str) -> None:
 
     def work(child):
         try:
-            store.redeem("a1", "d", "s")
+            store.redeem("a1", Claim("d", "s"))
         except ApprovalUsed:
             os._exit(0)
         os._exit(3)
@@ -157,7 +158,7 @@ def test_a_kill_after_write_finds_the_row(store_url: str) -> None:
     store.write([row("kept")])
     store.write_with_review(row("reviewed"), 3_000_000_000_000_000)
     store.resolve("reviewed", "approved", "bob")
-    store.redeem("reviewed", "d", None)
+    store.redeem("reviewed", Claim("d", None))
     os.kill(os.getpid(), signal.SIGKILL)
     """
     killed = start(script, store_url)

@@ -14,15 +14,18 @@ from supervisor_guards._model import ReviewState
 from supervisor_guards.embedded.errors import ReviewNotFound, ReviewResolved
 from supervisor_guards.embedded.rows import DecisionRow
 from supervisor_guards.embedded.store import Store
+from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.errors import ApprovalInvalid, ApprovalUsed, SupervisorBlocked
 
 START = 1_800_000_000_000_000
 HOUR = 3_600_000_000
+ROUTE = "/refunds"
+APPROVED = Claim("d1", "user:7", "refund", ROUTE)
 
 
 def opened(store: Any, action_id: str = "a1", expires_at: int = START + HOUR) -> None:
     row = DecisionRow(
-        action_id=action_id, time=START, action_type="refund", route="/refunds", subject="user:7",
+        action_id=action_id, time=START, action_type="refund", route=ROUTE, subject="user:7",
         mode="enforce", enforced=True, outcome="review", reasons=("amount-needs-a-person",),
         payload='{"amount":900}', digest="d1",
     )  # fmt: skip
@@ -31,7 +34,7 @@ def opened(store: Any, action_id: str = "a1", expires_at: int = START + HOUR) ->
 
 def refusal(store: Any, action_id: str = "a1", digest: str = "d1", subject: str | None = "user:7") -> str:
     with pytest.raises(SupervisorBlocked) as caught:
-        store.redeem(action_id, digest, subject)
+        store.redeem(action_id, Claim(digest, subject, route=ROUTE))
     assert caught.value.action_id == action_id
     assert isinstance(caught.value, ApprovalUsed) == (caught.value.reasons[0] in ("used", "already-executed"))
     assert isinstance(caught.value, (ApprovalUsed, ApprovalInvalid))
@@ -60,7 +63,7 @@ def test_an_approval_is_redeemed_once(any_store: Any, store_clock: Any) -> None:
     state = any_store.resolve("a1", "approved", "bob", "checked by phone")
     assert state == any_store.review("a1") == ReviewState("a1", "approved", "bob", "checked by phone")
     store_clock.now += 5
-    any_store.redeem("a1", "d1", "user:7")
+    any_store.redeem("a1", APPROVED)
     assert refusal(any_store) == "used"
     [case] = any_store.reviews()
     assert (case.status, case.approver, case.resolved_at, case.used_at) == ("used", "bob", START, START + 5)
@@ -71,9 +74,33 @@ def test_an_approval_is_for_one_content_and_one_subject(any_store: Any) -> None:
     any_store.resolve("a1", "approved", "bob")
     assert refusal(any_store, digest="d2") == "other-content"
     assert refusal(any_store, subject="user:8") == "other-subject"
-    assert refusal(any_store, subject=None) == "other-subject"
+    assert refusal(any_store, subject=None) == "other-subject", "an anonymous request"
+    for claim, reason in (
+        (Claim("d1", "user:7", route="/elsewhere"), "other-route"),
+        (Claim("d1", "user:7", route=ROUTE, tenant="shop-2"), "other-tenant"),
+        (Claim("d1", "user:7", "payment", ROUTE), "other-action"),
+        (Claim("d2"), "other-content"),
+    ):
+        with pytest.raises(ApprovalInvalid) as caught:
+            any_store.redeem("a1", claim)
+        assert caught.value.reasons == [reason]
     assert refusal(any_store, action_id="a2") == "not-found"
-    any_store.redeem("a1", "d1", "user:7")
+    any_store.redeem("a1", APPROVED)
+
+
+def test_what_a_request_asked_for_runs_later_outside_of_one(any_store: Any) -> None:
+    opened(any_store)
+    any_store.resolve("a1", "approved", "bob")
+    any_store.redeem("a1", Claim("d1", action_type="refund"))
+    assert refusal(any_store) == "used"
+
+
+def test_a_refused_try_is_in_the_record_and_changes_nothing(any_store: Any) -> None:
+    opened(any_store)
+    assert refusal(any_store) == "pending"
+    assert any_store.review("a1").status == "pending"
+    any_store.resolve("a1", "approved", "bob")
+    any_store.redeem("a1", APPROVED)
 
 
 def test_a_stranger_does_not_learn_how_a_review_ended(any_store: Any) -> None:
@@ -114,7 +141,7 @@ def test_an_approval_expires_with_its_review_unless_it_is_given_longer(any_store
     any_store.resolve("a2", "approved", "bob", valid_until=START + 2 * HOUR)
     store_clock.now = START + HOUR
     assert refusal(any_store, "a1") == "expired"
-    any_store.redeem("a2", "d1", "user:7")
+    any_store.redeem("a2", APPROVED)
 
 
 def test_the_second_reviewer_is_told_who_decided_what_and_when(any_store: Any) -> None:
@@ -149,7 +176,7 @@ def test_an_action_that_ran_leaves_nothing_to_redeem(any_store: Any, before: str
 def test_a_used_approval_stays_used(any_store: Any) -> None:
     opened(any_store)
     any_store.resolve("a1", "approved", "bob")
-    any_store.redeem("a1", "d1", "user:7")
+    any_store.redeem("a1", APPROVED)
     assert any_store.mark_executed("a1").status == "used"
 
 
@@ -201,7 +228,7 @@ def race(threads: int, work: Callable[[int], Any]) -> list[Any]:
 def test_of_many_threads_one_redeems(any_store: Any) -> None:
     opened(any_store)
     any_store.resolve("a1", "approved", "bob")
-    answers = race(20, lambda number: any_store.redeem("a1", "d1", "user:7"))
+    answers = race(20, lambda number: any_store.redeem("a1", APPROVED))
     assert Counter(type(answer) for answer in answers) == {type(None): 1, ApprovalUsed: 19}
 
 
@@ -213,7 +240,7 @@ def test_of_many_stores_one_redeems_and_one_reviewer_decides(store_url: str) -> 
     losers = [answer for answer in resolved if isinstance(answer, ReviewResolved)]
     assert {loser.approver for loser in losers} == {winner.approver}
     assert len(losers) == 7
-    redeemed = race(8, lambda number: stores[number].redeem("a1", "d1", "user:7"))
+    redeemed = race(8, lambda number: stores[number].redeem("a1", APPROVED))
     assert Counter(type(answer) for answer in redeemed) == {type(None): 1, ApprovalUsed: 7}
     for store in stores:
         store.close()

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 
 from supervisor_guards.embedded import opening, schema
 from supervisor_guards.embedded.errors import StoreUnavailable
-from supervisor_guards.embedded.rows import COLUMNS, DecisionRow
+from supervisor_guards.embedded.ledger import SEALED, DecisionRow
 from supervisor_guards.embedded.store import Store
 
 ROW = DecisionRow(action_id="a1", time=1, action_type="refund", mode="shadow", enforced=False, outcome="allow")
@@ -51,7 +51,7 @@ def test_sqlite_tables_are_those_of_the_code_to_the_letter(tmp_path: Path) -> No
 
 
 def test_every_field_of_a_row_has_its_column() -> None:
-    assert [column.name for column in schema.decisions.c] == ["id", *COLUMNS]
+    assert [column.name for column in schema.decisions.c] == ["id", *SEALED]
 
 
 def test_an_application_keeps_its_own_tables_and_migrations(new_store_url: str) -> None:

@@ -1,4 +1,4 @@
-"""`supervisor-guards decisions`: the decision log, newest first, or as it grows."""
+"""`supervisor-guards decisions`: the decision log, newest first, as it grows, or as a file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from supervisor_guards._cli import output
+from supervisor_guards._cli.export import export
 from supervisor_guards._cli.stores import existing_store
 from supervisor_guards._config import GuardConfig
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 1.0
 _PAGE = 500
+_LIMIT = 20
 _TEXT_LIMIT = 60
 _TABLE_WIDTH = 120
 """In a narrower terminal, seven columns fold into confetti: a line a decision reads better there."""
@@ -40,22 +42,43 @@ OUTCOMES: dict[str, dict[str, str]] = {
 
 @click.command()
 @click.option("--follow", is_flag=True, help="Go on with what is written from now; Ctrl-C ends it.")
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="How many, newest first.")
+@click.option("--limit", type=click.IntRange(min=0), show_default=str(_LIMIT), help="How many, newest first.")
 @click.option("--action", "action_type", metavar="TYPE", help="Only this action type.")
 @click.option("--outcome", type=click.Choice(list(OUTCOMES)), help="Only this outcome.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def decisions(follow: bool, limit: int, action_type: str | None, outcome: str | None, as_json: bool) -> None:
+@click.option("--export", "target", metavar="FILE", help="Write all of them, oldest first, for `replay`; - is stdout.")
+@click.option("--force", is_flag=True, help="Replace the file of --export.")
+def decisions(
+    follow: bool,
+    limit: int | None,
+    action_type: str | None,
+    outcome: str | None,
+    as_json: bool,
+    target: str | None,
+    force: bool,
+) -> None:
     """List recorded decisions. In shadow, `would deny` and `would review` are what enforce would have said."""
+    _check_usage(target, force, {"--follow": follow, "--limit": limit is not None, "--json": as_json})
     with closing(existing_store(GuardConfig.load())) as store:
         filters: dict[str, Any] = {"action_type": action_type, **(OUTCOMES[outcome] if outcome else {})}
+        if target is not None:
+            return export(store, target, filters, lambda row: _shows(row, outcome), force=force)
         start = last_id(store) if follow else 0
-        rows = list(itertools.islice(_newest(store, filters, outcome), limit))
+        rows = list(itertools.islice(_newest(store, filters, outcome), _LIMIT if limit is None else limit))
         if follow:
             rows.reverse()
         show = _print_json if as_json else _print_lines if follow else _print_table
         show(rows)
         if follow:
             _follow(store, start, filters, outcome, show)
+
+
+def _check_usage(target: str | None, force: bool, others: dict[str, bool]) -> None:
+    if target is None and force:
+        raise click.UsageError("--force replaces the file of --export FILE; there is none")
+    if target is not None:
+        for name in (name for name, given in others.items() if given):
+            raise click.UsageError(f"--export writes all decisions as JSON lines; leave out {name}")
 
 
 def label(row: StoredDecision) -> str:

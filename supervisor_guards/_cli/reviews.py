@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import itertools
 import os
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from datetime import datetime, timezone
@@ -191,27 +189,22 @@ def _found(desk: ReviewDesk, action_id: str) -> Review:
         return desk.review(action_id)
     if len(action_id) < _PREFIX:
         output.fail(f"no review {action_id!r}; give the id, or at least its first {_PREFIX} characters")
-    cases = [case for case in desk.every_review() if case.action_id.startswith(action_id)]
+    cases = desk.reviews_named(action_id, _CANDIDATES + 1)
     if not cases:
         output.fail(f"no review {action_id!r}; `supervisor-guards reviews list --status all` lists those there are")
     if len(cases) > 1:
         named = ", ".join(f"{case.action_id} ({case.status})" for case in cases[:_CANDIDATES])
-        rest = f" and {len(cases) - _CANDIDATES} more" if len(cases) > _CANDIDATES else ""
+        rest = " and others" if len(cases) > _CANDIDATES else ""
         output.fail(f"{action_id!r} may be any of {named}{rest}; give more of the id")
     return cases[0]
 
 
 def _chosen(desk: ReviewDesk, status: str, limit: int) -> tuple[list[Review], int]:
     """The reviews to list, oldest first, and how many pending ones there are besides."""
-    every = desk.every_review(None if status == "all" else status)
     if status != "pending":
-        return list(itertools.islice(every, limit))[::-1], 0
-    waiting = 0
-    longest: deque[Review] = deque(maxlen=limit)
-    for case in every:
-        waiting += 1
-        longest.appendleft(case)  # the newest drop out at the other end
-    return list(longest), waiting - len(longest)
+        return desk.reviews(None if status == "all" else status, limit)[::-1], 0
+    longest = desk.reviews("pending", limit, after=0)
+    return longest, max(0, desk.waiting() - len(longest))
 
 
 def _print(cases: Iterable[Review], status: str) -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from supervisor_guards._cli import output
 from supervisor_guards._config import GuardConfig
-from supervisor_guards.embedded import open_store, parts
+from supervisor_guards.embedded import parts
 
 if TYPE_CHECKING:
-    from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
 
 SQLITE = "sqlite:///"
@@ -43,7 +42,7 @@ def shown_url(url: str) -> str:
         return "(not a URL)"
 
 
-def existing_store(config: GuardConfig) -> Store | MemoryStore:
+def existing_store(config: GuardConfig) -> Store:
     """The configured store, opened. Ends the command where there is none yet, or none that can be read here."""
     if config.database_url == "memory:":
         output.fail(
@@ -60,4 +59,6 @@ def existing_store(config: GuardConfig) -> Store | MemoryStore:
             f"no decision store yet: {file} isn't there; it is made at the first guarded call. Run this where the "
             "application runs, or name the store with SUPERVISOR_STATE_DIR or SUPERVISOR_DATABASE_URL"
         )
-    return open_store(store_url(config))
+    from supervisor_guards.embedded.store import Store
+
+    return Store(store_url(config), sealer=parts.sealer(config))

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from supervisor_guards.embedded.evidence import Sealer
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
 
 __all__ = ["open_store"]
 
 
-def open_store(url: str) -> Store | MemoryStore:
+def open_store(url: str, *, sealer: Sealer | None = None) -> Store | MemoryStore:
     """Open the store at `url`: `sqlite:///PATH`, `postgresql://...`, or `memory:` (this process, bounded).
 
-    The first to open it makes or upgrades the schema. Raises `ConfigurationError` for another URL,
-    `StoreUnavailable` when the place can't be written or the server not be reached.
+    The first to open it makes or upgrades the schema. `sealer` makes the evidence; without one the record is
+    unsigned. Raises `ConfigurationError` for another URL, `StoreUnavailable` when the place can't be written or
+    the server not be reached.
     """
     # Imported on use: SQLAlchemy costs more than the rest of the package.
     if url == "memory:":
@@ -24,4 +26,4 @@ def open_store(url: str) -> Store | MemoryStore:
         return MemoryStore()
     from supervisor_guards.embedded.store import Store
 
-    return Store(url)
+    return Store(url, sealer=sealer)

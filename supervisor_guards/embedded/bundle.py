@@ -1,7 +1,7 @@
 """The version 1 evidence bundle of one action, derived from its rows when it is read; reading writes nothing.
 
-It shows what the record says, hashed as version 1 clients expect. It doesn't prove that the record is complete or
-was never edited: whoever can write the rows gets a bundle that verifies.
+It shows what the record says, hashed as version 1 clients expect. Where the rows aren't as they were written it says so
+and carries no signature. It doesn't prove that the record is complete: `supervisor-guards verify` does that.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from typing import Any
 from supervisor_guards.embedded.rows import Review, StoredDecision
 
 
-def bundle(decision: StoredDecision, review: Review | None, key: bytes, now: int) -> dict[str, Any]:
-    """The bundle of `decision` and its review, signed with `key`; `now` is in microseconds since the epoch."""
+def bundle(
+    decision: StoredDecision, review: Review | None, key: bytes, now: int, *, authentic: bool = True
+) -> dict[str, Any]:
+    """The bundle of `decision` and its review, signed with `key`; `now` is in microseconds since the epoch.
+
+    `authentic` False says that the rows were edited: the bundle then isn't signed.
+    """
     events = []
     previous = _sha256(f"genesis:{decision.action_id}")
     for number, (kind, content, at) in enumerate(_events(decision, review), 1):
@@ -40,10 +45,10 @@ def bundle(decision: StoredDecision, review: Review | None, key: bytes, now: int
         "action_type": decision.action_type,
         "status": status,
         "events": events,
-        "chain_ok": True,
-        "broken_at_seq": None,
+        "chain_ok": authentic,
+        "broken_at_seq": None if authentic else 1,
         "bundle_hash": whole,
-        "bundle_signature": hmac.digest(key, whole.encode(), "sha256").hex(),
+        "bundle_signature": hmac.digest(key, whole.encode(), "sha256").hex() if authentic else "",
         "exported_at": iso(now),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from supervisor_guards.embedded.store import Store
 
 __all__ = ["NotAReviewer", "OwnAction", "Principal", "ReviewDesk"]
-
-_PAGE = 500
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -73,16 +70,22 @@ class ReviewDesk:
     def __init__(self, store: Store | MemoryStore) -> None:
         self._store = store
 
-    def reviews(self, status: str | None = None, limit: int = 100, before: int | None = None) -> list[Review]:
-        """A page of reviews, newest first; the next page is `before` the last one's `id`."""
-        return self._store.reviews(status, limit, before)
+    def reviews(
+        self, status: str | None = None, limit: int = 100, before: int | None = None, after: int | None = None
+    ) -> list[Review]:
+        """A page of reviews, newest first; the next page is `before` the last one's `id`.
 
-    def every_review(self, status: str | None = None) -> Iterator[Review]:
-        """All reviews, newest first, read page by page."""
-        before = None
-        while page := self._store.reviews(status, _PAGE, before):
-            yield from page
-            before = page[-1].id
+        With `after`, oldest first: `after=0` gives those that wait longest.
+        """
+        return self._store.reviews(status, limit, before, after)
+
+    def waiting(self) -> int:
+        """How many reviews are pending."""
+        return self._store.waiting()
+
+    def reviews_named(self, prefix: str, limit: int = 100) -> list[Review]:
+        """Reviews whose action id begins with `prefix`."""
+        return self._store.reviews_named(prefix, limit)
 
     def review(self, action_id: str) -> Review:
         """The whole case. Raises `ReviewNotFound`."""
@@ -121,7 +124,7 @@ class ReviewDesk:
         _check_may_review(reviewer, action_id)
         if decision == "approved":
             self._check_not_own(action_id, reviewer)
-        return self._store.resolve(action_id, decision, clean_text(reviewer.name), _cleaned(notes))
+        return self._store.resolve(action_id, decision, reviewer.name, notes)
 
     def abandon(self, action_id: str, reviewer: Principal, notes: str | None = None) -> ReviewState:
         """Close a pending review that nobody needs any more; its action can't run.
@@ -129,7 +132,7 @@ class ReviewDesk:
         Raises `NotAReviewer`, `ReviewResolved`, `ReviewNotFound`.
         """
         _check_may_review(reviewer, action_id)
-        return self._store.resolve(action_id, "abandoned", clean_text(reviewer.name), _cleaned(notes))
+        return self._store.resolve(action_id, "abandoned", reviewer.name, notes)
 
     def _check_not_own(self, action_id: str, reviewer: Principal) -> None:
         """Needs no transaction with the approval: who asked never changes."""
@@ -147,7 +150,3 @@ def _check_may_review(reviewer: Principal, action_id: str) -> None:
 
 def _folded(name: str) -> str:
     return clean_text(name).strip().casefold()
-
-
-def _cleaned(notes: str | None) -> str | None:
-    return None if notes is None else clean_text(notes)

@@ -24,8 +24,10 @@ from supervisor_guards.embedded.rows import (
     Total,
     check_filters,
     check_groups,
+    clean_text,
     now_us,
     replace,
+    with_case,
 )
 
 __all__ = ["MemoryStore"]
@@ -75,17 +77,24 @@ class MemoryStore:
                 self._drops = [*self._drops[-999:], (self._clock(), drops)]
             self._bound()
 
-    def write_with_review(self, row: DecisionRow, expires_at: int, requester: str | None = None) -> None:
-        """Keep a decision and its pending review."""
+    def write_with_review(
+        self, row: DecisionRow, expires_at: int, requester: str | None = None, *, same_since: int | None = None
+    ) -> str:
+        """Keep a decision and its pending review, its own or an open one of the same; the review's action id."""
         with self._lock:
             if row.action_id in self._decisions:
-                return
+                return self._decisions[row.action_id].case_id or row.action_id
+            for review in list(self._reviews.values()) if same_since is not None else ():
+                if transitions.same(self._review(review.action_id), row, requester, same_since):
+                    self.write([with_case(row, review.action_id)])
+                    return review.action_id
             self._reviews[row.action_id] = Review(
                 id=next(self._ids), action_id=row.action_id, created_at=row.time, expires_at=expires_at,
-                status="pending", digest=row.digest, subject=row.subject, requester=requester,
+                status="pending", digest=row.digest, subject=row.subject, tenant=row.tenant, requester=requester,
                 action_type=row.action_type, route=row.route, payload=row.payload, reasons=row.reasons,
             )  # fmt: skip
-            self.write([row])
+            self.write([with_case(row, row.action_id)])
+            return row.action_id
 
     def review(self, action_id: str) -> ReviewState:
         """Where the review stands. Raises `ReviewNotFound`."""
@@ -112,17 +121,18 @@ class MemoryStore:
             if review.status != "pending":
                 raise transitions.already(review)
             expires_at = review.expires_at if valid_until is None else valid_until
+            approver, notes = clean_text(approver), None if notes is None else clean_text(notes)
             return self._put(
                 review, status=status, approver=approver, notes=notes, resolved_at=self._clock(),
                 expires_at=expires_at,
             )  # fmt: skip
 
-    def redeem(self, action_id: str, digest: str, subject: str | None) -> None:
+    def redeem(self, action_id: str, claim: transitions.Claim) -> None:
         """Use up the approval, once. Raises `ApprovalUsed` or `ApprovalInvalid`."""
         with self._lock:
             now = self._clock()
             review = self._reviews.get(action_id)
-            error = transitions.refusal(review, action_id, digest, subject, now)
+            error = transitions.refusal(review, action_id, claim, now)
             if error is not None:
                 raise error
             self._put(self._review(action_id), status="used", used_at=now)
@@ -135,16 +145,30 @@ class MemoryStore:
                 return review.state
             return self._put(review, status="executed", used_at=self._clock())
 
-    def reviews(self, status: str | None = None, limit: int = 100, before: int | None = None) -> list[Review]:
-        """Reviews, newest first."""
+    def reviews(
+        self, status: str | None = None, limit: int = 100, before: int | None = None, after: int | None = None
+    ) -> list[Review]:
+        """Reviews, newest first; with `after`, oldest first."""
         with self._lock:
-            found = (self._review(action_id) for action_id in reversed(list(self._reviews)))
+            found = [self._review(action_id) for action_id in list(self._reviews)]
             wanted = (
                 review
-                for review in found
-                if (status is None or review.status == status) and (before is None or review.id < before)
+                for review in (found if after is not None else reversed(found))
+                if (status is None or review.status == status)
+                and (before is None or review.id < before)
+                and (after is None or review.id > after)
             )
             return list(itertools.islice(wanted, limit))
+
+    def waiting(self) -> int:
+        """How many reviews are pending."""
+        return len(self.reviews("pending", self._capacity * 2))
+
+    def reviews_named(self, prefix: str, limit: int = 100) -> list[Review]:
+        """Reviews whose action id begins with `prefix`."""
+        with self._lock:
+            named = sorted(action_id for action_id in self._reviews if action_id.startswith(prefix))
+            return [self._review(action_id) for action_id in named[:limit]]
 
     def decision(self, action_id: str) -> StoredDecision | None:
         """The decision on an action; None where there is none, or none any more."""
@@ -222,10 +246,14 @@ class MemoryStore:
     def purge(self, before: int, batch: int = 1000) -> int:
         """Forget decisions older than `before`, and reviews that are over. Returns the rows."""
         with self._lock:
-            old = [row.action_id for row in self._decisions.values() if row.time < before]
+            settled = [self._review(action_id) for action_id in list(self._reviews)]
+            waiting = {review.action_id for review in settled if review.status in transitions.OPEN}
+            old = [
+                row.action_id for row in self._decisions.values() if row.time < before and row.case_id not in waiting
+            ]
             over = [
                 review.action_id
-                for review in self._reviews.values()
+                for review in settled
                 if review.created_at < before and review.status in transitions.FINAL
             ]
             for action_id in old:
@@ -234,6 +262,17 @@ class MemoryStore:
             for action_id in over:
                 del self._reviews[action_id]
             return len(old) + len(over)
+
+    def purge_some(self, before: int, batch: int = 1000) -> int:
+        """`purge`."""
+        return self.purge(before, batch)
+
+    def authentic(self, action_id: str) -> bool:
+        """Whether there is a decision: nobody else can write here."""
+        return action_id in self._decisions
+
+    def anchor(self) -> None:
+        """None: nothing here is evidence."""
 
     def close(self) -> None:
         """Nothing to release."""

@@ -17,6 +17,7 @@ from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from supervisor_guards.embedded.evidence import Sealer
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
     from supervisor_guards.policy.source import PolicySource
@@ -89,16 +90,31 @@ def open_store(config: GuardConfig) -> Store | MemoryStore:
 
     try:
         if config.database_url:
-            return open_url(config.database_url)
+            return open_url(config.database_url, sealer=sealer(config))
         folder = Path(config.state_dir).absolute()
         private_folder(folder)
         logger.info("decision store in use: %s", folder / DATABASE)
-        return open_url(f"sqlite:///{folder / DATABASE}")
+        return open_url(f"sqlite:///{folder / DATABASE}", sealer=sealer(config))
     except StoreUnavailable as error:
         if config.enforces:
             raise
         logger.warning("decisions are kept in memory only, and are lost when the process ends: %s", error)
         return open_url("memory:")
+
+
+def sealer(config: GuardConfig) -> Sealer:
+    """What signs the record: with the master key; with nothing where no key file can be made in shadow."""
+    from supervisor_guards.embedded.evidence import Sealer
+    from supervisor_guards.embedded.keys import Keys
+
+    try:
+        keys = Keys.load(config.state_dir)
+    except StoreUnavailable as error:
+        if config.enforces:
+            raise
+        logger.warning("the record is not signed, so edits can't be found: %s", error)
+        return Sealer.unsigned()
+    return Sealer(keys.subkey("evidence"), keys.key_id)
 
 
 def digest_key(config: GuardConfig) -> bytes:

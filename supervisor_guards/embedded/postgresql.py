@@ -9,18 +9,19 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection, text
 
-from supervisor_guards.embedded.rows import COLUMNS
-from supervisor_guards.embedded.schema import BESIDE, conflict
+from supervisor_guards.embedded.ledger import SEALED
+from supervisor_guards.embedded.schema import BESIDE, conflict, names
 
 # Any constant will do, if other programs don't use it too.
 _WRITE_LOCK = 0x7367_0002
 
-_COPY = f"COPY sg_decisions ({', '.join(COLUMNS)}) FROM STDIN"
+_COPY = f"COPY sg_decisions ({', '.join(SEALED)}) FROM STDIN"
 
 
 DUPLICATE: tuple[type[Exception], ...] = (psycopg.errors.UniqueViolation,)
 TEXT: tuple[type[Exception], ...] = (UnicodeError, psycopg.DataError)
 ERROR: tuple[type[Exception], ...] = (psycopg.Error,)
+GUESSES = False
 
 
 def dead(connection: Connection) -> bool:
@@ -43,7 +44,12 @@ def begin(connection: Connection) -> Iterator[None]:
         yield
 
 
-batch = begin
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """A read transaction: everything in it is read as of its first statement."""
+    with connection.begin():
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        yield
 
 
 def prepare(held: Connection) -> None:
@@ -63,9 +69,9 @@ def write(held: Connection, rows: Sequence[tuple[Any, ...]], beside: str, tables
                     copy.write_row(row)
         for table in BESIDE:
             if table.name in tables:
-                names = ", ".join(column.name for column in table.c)
+                columns = ", ".join(names(table))
                 cursor.execute(
-                    f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608 - our own names
+                    f"INSERT INTO {table.name} ({columns}) SELECT {columns} "  # noqa: S608 - our own names
                     f"FROM json_populate_recordset(NULL::{table.name}, %s::json -> '{table.name}')"
                     f"{conflict(table)}",
                     (beside,),

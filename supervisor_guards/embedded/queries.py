@@ -11,34 +11,44 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    delete,
     exists,
     func,
     or_,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 from supervisor_guards.embedded import rows
+from supervisor_guards.embedded.anchors import Anchor
 from supervisor_guards.embedded.rollups import MINUTE_US, percentiles
 from supervisor_guards.embedded.rows import Percentiles, Review, RuleTotal, StoredDecision, Total
 from supervisor_guards.embedded.schema import (
     counts,
     decisions,
     drops,
+    events,
     latencies,
-    results,
     reviews,
     rule_counts,
+    segments,
 )
-from supervisor_guards.embedded.transitions import FINAL
+from supervisor_guards.embedded.transitions import OPEN
+
+_COMMON = {"outcome": "allow", "would_have": "allow", "status": "evaluated"}
+"""What most rows say; the others are in a partial index."""
 
 
 def _decisions() -> Select[Any]:
-    columns = [column for column in decisions.c if column.name != "result"]
-    result = func.coalesce(decisions.c.result, results.c.result).label("result")
-    joined = decisions.outerjoin(results, results.c.action_id == decisions.c.action_id)
-    return select(*columns, result).select_from(joined)
+    columns = [decisions.c[name] for name in ("id", *rows.COLUMNS) if name != "result"]
+    late = (
+        select(events.c.kind)
+        .where(events.c.action_id == decisions.c.action_id, events.c.kind.in_(rows.RESULTS))
+        .order_by(events.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(*columns, func.coalesce(decisions.c.result, late).label("result"))
 
 
 def decision(connection: Connection, action_id: str) -> StoredDecision | None:
@@ -58,6 +68,9 @@ def page(
     for name, value in filters.items():
         if value is not None:
             query = query.where(decisions.c[name] == value)
+            if name in _COMMON and value != _COMMON[name]:
+                # Said once more in the words of the partial index, so that the planner sees that it holds.
+                query = query.where(text(f"{decisions.name}.{name} <> '{_COMMON[name]}'"))
     if rule is not None:
         query = query.where(_has_rule(connection, rule))
     if before is not None:
@@ -75,18 +88,35 @@ def _has_rule(connection: Connection, rule: str) -> Any:
     return exists(select(1).select_from(ids).where(ids.c.value == rule))
 
 
-def review_page(connection: Connection, status: str | None, limit: int, before: int | None) -> list[Review]:
-    query = select(reviews).order_by(reviews.c.id.desc()).limit(limit)
+def review_page(
+    connection: Connection, status: str | None, limit: int, before: int | None, after: int | None
+) -> list[Review]:
+    query = select(reviews).order_by(reviews.c.id if after is not None else reviews.c.id.desc()).limit(limit)
     if status is not None:
         query = query.where(reviews.c.status == status)
     if before is not None:
         query = query.where(reviews.c.id < before)
+    if after is not None:
+        query = query.where(reviews.c.id > after)
+    return [rows.review(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def waiting(connection: Connection) -> int:
+    """How many reviews are pending."""
+    pending = select(func.count()).select_from(reviews).where(reviews.c.status == "pending")
+    return int(connection.execute(pending).scalar_one())
+
+
+def reviews_named(connection: Connection, prefix: str, limit: int) -> list[Review]:
+    """Reviews whose action id begins with `prefix`, by its index."""
+    named = and_(reviews.c.action_id >= prefix, reviews.c.action_id < prefix + "\U0010ffff")
+    query = select(reviews).where(named).order_by(reviews.c.action_id).limit(limit)
     return [rows.review(dict(row)) for row in connection.execute(query).mappings()]
 
 
 def any_due(connection: Connection, now: int) -> bool:
-    """Whether a review is pending past its time."""
-    due = and_(reviews.c.status == "pending", reviews.c.expires_at <= now)
+    """Whether a review is open past its time."""
+    due = and_(reviews.c.status.in_(OPEN), reviews.c.expires_at <= now)
     return connection.execute(select(reviews.c.id).where(due).limit(1)).first() is not None
 
 
@@ -144,32 +174,18 @@ def dropped(connection: Connection, since: int) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def known(connection: Connection, action_ids: Sequence[str]) -> set[str]:
-    """Those of `action_ids` that have a decision row."""
-    found: set[str] = set()
+def case_ids(connection: Connection, action_ids: Sequence[str]) -> dict[str, str | None]:
+    """Those of `action_ids` that have a decision row, each with the review it waits for."""
+    found: dict[str, str | None] = {}
     for start in range(0, len(action_ids), 500):
-        chunk = action_ids[start : start + 500]
-        found.update(
-            connection.execute(select(decisions.c.action_id).where(decisions.c.action_id.in_(chunk))).scalars()
-        )
+        chunk = decisions.c.action_id.in_(action_ids[start : start + 500])
+        known = connection.execute(select(decisions.c.action_id, decisions.c.case_id).where(chunk))
+        found.update((row.action_id, row.case_id) for row in known)
     return found
 
 
-def purge(connection: Connection, before: int, batch: int) -> int:
-    """Delete the oldest decisions with their results, and reviews that are over; how many rows went."""
-    old = (
-        select(decisions.c.id, decisions.c.action_id)
-        .where(decisions.c.time < before)
-        .order_by(decisions.c.time)
-        .limit(batch)
-    )
-    found = connection.execute(old).all()
-    ids = [row.id for row in found]
-    for start in range(0, len(ids), 500):
-        chunk = [row.action_id for row in found[start : start + 500]]
-        connection.execute(delete(results).where(results.c.action_id.in_(chunk)))
-        connection.execute(delete(decisions).where(decisions.c.id.in_(ids[start : start + 500])))
-    over = select(reviews.c.id).where(reviews.c.created_at < before, reviews.c.status.in_(FINAL)).limit(batch)
-    gone = connection.execute(delete(reviews).where(reviews.c.id.in_(over)))
-    connection.execute(delete(drops).where(drops.c.time < before))
-    return len(ids) + gone.rowcount
+def anchor(connection: Connection) -> Anchor | None:
+    """The newest segment."""
+    columns = [segments.c[name] for name in Anchor.__struct_fields__]
+    found = connection.execute(select(*columns).order_by(segments.c.segment.desc()).limit(1)).first()
+    return None if found is None else Anchor(*found)

@@ -32,6 +32,7 @@ class RowMaker:
             action_type=action.action_type,
             route=action.route,
             subject=action.subject,
+            tenant=action.tenant,
             mode=action.mode,
             enforced=action.enforced,
             outcome=entry.outcome.value,
@@ -51,5 +52,9 @@ class RowMaker:
             result=entry.result,
         )
 
+    def redacted(self, value: dict[str, Any]) -> dict[str, Any]:
+        """`value` as the record may hold it."""
+        return self._redactor.redact(value)
+
     def _text(self, value: dict[str, Any]) -> str:
-        return _encode(self._redactor.redact(value)).decode()
+        return _encode(self.redacted(value)).decode()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from supervisor_guards.embedded import rows
 from supervisor_guards.embedded.errors import ReviewNotFound
-from supervisor_guards.embedded.rows import Review
-from supervisor_guards.embedded.schema import reviews
-from supervisor_guards.embedded.transitions import Resolution, already, refusal, settled
-from supervisor_guards.errors import ApprovalUsed
+from supervisor_guards.embedded.evidence import Sealer
+from supervisor_guards.embedded.evidence import same as same_hash
+from supervisor_guards.embedded.rows import DecisionRow, Event, Review
+from supervisor_guards.embedded.schema import events, reviews
+from supervisor_guards.embedded.transitions import OPEN, Claim, Resolution, already, refusal, settled
+from supervisor_guards.errors import ApprovalInvalid, ApprovalUsed, SupervisorBlocked
 
 
 def find(connection: Connection, action_id: str, *, lock: bool = False) -> Review | None:
@@ -19,12 +21,33 @@ def find(connection: Connection, action_id: str, *, lock: bool = False) -> Revie
     return rows.review(dict(row)) if row else None
 
 
-def expire(connection: Connection, now: int, action_id: str | None = None) -> None:
-    """Turn what is pending past its time into expired: one case, or all."""
-    due = and_(reviews.c.status == "pending", reviews.c.expires_at <= now)
+def same(connection: Connection, row: DecisionRow, requester: str | None, now: int, since: int | None) -> str | None:
+    """The action id of an open review of the same thing by the same people, made since then; None without."""
+    if since is None or not row.digest:
+        return None
+    alike = {name: getattr(row, name) for name in ("digest", "action_type", "route", "subject", "tenant")}
+    query = (
+        select(reviews.c.action_id)
+        .where(*(reviews.c[name].is_not_distinct_from(value) for name, value in alike.items()))
+        .where(reviews.c.requester.is_not_distinct_from(requester))
+        .where(reviews.c.status.in_(OPEN), reviews.c.created_at > since, reviews.c.expires_at > now)
+        .order_by(reviews.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
+
+
+def expire(connection: Connection, now: int, action_id: str | None = None) -> list[str]:
+    """Turn what is open past its time into expired: one case, or all. Their action ids."""
+    due = and_(reviews.c.status.in_(OPEN), reviews.c.expires_at <= now)
     if action_id is not None:
         due = and_(due, reviews.c.action_id == action_id)
-    connection.execute(update(reviews).where(due).values(status="expired", resolved_at=reviews.c.expires_at))
+    # Two statements: RETURNING needs SQLite 3.35.
+    over = list(connection.execute(select(reviews.c.action_id).where(due).with_for_update()).scalars())
+    if over:
+        ended = func.coalesce(reviews.c.resolved_at, reviews.c.expires_at)
+        connection.execute(update(reviews).where(due).values(status="expired", resolved_at=ended))
+    return over
 
 
 def resolve(
@@ -52,24 +75,37 @@ def resolve(
     return review
 
 
-def redeem(connection: Connection, action_id: str, digest: str, subject: str | None, now: int) -> None:
-    """Use up an approval. The row is locked from look to UPDATE, so of many callers one wins."""
+def redeem(connection: Connection, action_id: str, claim: Claim, now: int, sealer: Sealer) -> SupervisorBlocked | None:
+    """Use up an approval; what refuses, if it can't be. The row is locked, so of many callers one wins."""
     review = find(connection, action_id, lock=True)
-    error = refusal(review, action_id, digest, subject, now)
+    error = refusal(review, action_id, claim, now)
+    if error is None and not _approved(connection, action_id, sealer):
+        error = ApprovalInvalid("deny", ["approval-not-authentic"], action_id)
     if error is None:
         approved = and_(reviews.c.action_id == action_id, reviews.c.status == "approved")
         values = {"status": "used", "used_at": now}
-        if connection.execute(update(reviews).where(approved).values(values)).rowcount == 1:
-            return
-        error = ApprovalUsed("deny", ["used"], action_id)
-    raise error
+        if connection.execute(update(reviews).where(approved).values(values)).rowcount != 1:
+            error = ApprovalUsed("deny", ["used"], action_id)
+    return error
 
 
-def mark_executed(connection: Connection, action_id: str, now: int) -> Review:
-    """Note that the action ran without waiting: nothing is left to redeem. A used approval stays used."""
+def _approved(connection: Connection, action_id: str, sealer: Sealer) -> bool:
+    """Whether the record holds an approval made with our key: an edited status alone opens nothing."""
+    columns = [events.c[name] for name in (*Event.__struct_fields__, "segment", "mac")]
+    query = select(*columns).where(events.c.action_id == action_id, events.c.kind == "approved")
+    return any(
+        same_hash(sealer.event(segment, values), mac) for *values, segment, mac in connection.execute(query)
+    )  # fmt: skip
+
+
+def mark_executed(connection: Connection, action_id: str, now: int) -> tuple[bool, Review]:
+    """Note that the action ran without waiting: nothing is left to redeem. A used approval stays used.
+
+    Whether that changed anything, and the review.
+    """
     unused = and_(reviews.c.action_id == action_id, reviews.c.status.not_in(("used", "executed")))
-    connection.execute(update(reviews).where(unused).values(status="executed", used_at=now))
+    changed = connection.execute(update(reviews).where(unused).values(status="executed", used_at=now)).rowcount
     review = find(connection, action_id)
     if review is None:
         raise ReviewNotFound(action_id)
-    return review
+    return changed > 0, review

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,8 +13,16 @@ from supervisor_guards._model import Hit, Mode, Result, ReviewState, ReviewStatu
 __all__ = ["DecisionRow", "Percentiles", "Review", "RuleTotal", "StoredDecision", "Total", "now_us"]
 
 _encode = msgspec.json.Encoder().encode
-_reasons = msgspec.json.Decoder(tuple[str, ...]).decode
+reasons = msgspec.json.Decoder(tuple[str, ...]).decode
 _hits = msgspec.json.Decoder(tuple[Hit, ...]).decode
+
+
+EventKind = Literal[
+    "returned", "raised", "not-run",
+    "pending", "approved", "rejected", "abandoned", "expired", "used", "executed", "refused",
+]  # fmt: skip
+"""A result that came after its row; the status that a review got; or a refused try to use its approval."""
+RESULTS = ("returned", "raised", "not-run")
 
 
 def now_us() -> int:
@@ -31,6 +39,7 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     action_type: str
     route: str | None = None
     subject: str | None = None
+    tenant: str | None = None
     mode: Mode
     enforced: bool
     outcome: str
@@ -51,12 +60,27 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     latency_us: int = 0
     result: Result | None = None
     """None where it wasn't known yet; it then follows through `write(results=...)`."""
+    case_id: str | None = None
+    """The review this decision waits for: its own, or an earlier one of the same content."""
 
 
 class StoredDecision(DecisionRow, frozen=True, kw_only=True):
     """A decision as read. `id` grows in the order of writing and is the paging cursor."""
 
     id: int
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened to an action after its decision. Events are only ever added."""
+
+    action_id: str
+    time: int
+    kind: EventKind
+    actor: str | None = None
+    """Who did it: the reviewer, for a resolution."""
+    notes: str | None = None
+    until: int | None = None
+    """A review's end: of a case that opened, or of an approval."""
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +93,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     status: ReviewStatus
     digest: str | None
     subject: str | None
+    tenant: str | None = None
     requester: str | None
     """The context's user id: who asked, as far as the application said."""
     action_type: str
@@ -79,6 +104,8 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     notes: str | None = None
     resolved_at: int | None = None
     used_at: int | None = None
+    segment: int = 0
+    """The segment of the evidence chain that opened it."""
 
     @property
     def state(self) -> ReviewState:
@@ -149,20 +176,31 @@ COLUMNS: tuple[str, ...] = DecisionRow.__struct_fields__
 def parameters(row: DecisionRow) -> tuple[Any, ...]:
     """The values of `row` in the order of `COLUMNS`."""
     return (
-        row.action_id, row.time, row.app_id, row.action_type, row.route, row.subject, row.mode, row.enforced,
-        row.outcome, row.would_have, row.status,
+        row.action_id, row.time, row.app_id, row.action_type, row.route, row.subject, row.tenant, row.mode,
+        row.enforced, row.outcome, row.would_have, row.status,
         _encode(row.reasons).decode() if row.reasons else "[]",
         _encode(row.rule_ids).decode() if row.rule_ids else "[]",
         _encode(row.hits).decode() if row.hits else "[]",
         row.policy_name, row.policy_version, row.policy_hash, row.sample_bucket, row.payload, row.context,
-        row.digest, row.latency_us, row.result,
+        row.digest, row.latency_us, row.result, row.case_id,
     )  # fmt: skip
+
+
+def event_values(event: Event) -> tuple[Any, ...]:
+    """The values of `event` in the order of its fields."""
+    return event.action_id, event.time, event.kind, event.actor, event.notes, event.until
+
+
+def clean_event(event: Event) -> Event:
+    """`event` with every text of a request or a person cleaned."""
+    texts = {"action_id": event.action_id, "actor": event.actor, "notes": event.notes}
+    return msgspec.structs.replace(event, **{name: text and clean_text(text) for name, text in texts.items()})
 
 
 def stored(values: dict[str, Any]) -> StoredDecision:
     """A row as the database gives it."""
-    values["reasons"] = _reasons(values["reasons"])
-    values["rule_ids"] = _reasons(values["rule_ids"])
+    values["reasons"] = reasons(values["reasons"])
+    values["rule_ids"] = reasons(values["rule_ids"])
     values["hits"] = _hits(values["hits"])
     values["enforced"] = bool(values["enforced"])
     return StoredDecision(**values)
@@ -170,7 +208,7 @@ def stored(values: dict[str, Any]) -> StoredDecision:
 
 def review(values: dict[str, Any]) -> Review:
     """A review as the database gives it."""
-    values["reasons"] = _reasons(values["reasons"])
+    values["reasons"] = reasons(values["reasons"])
     return Review(**values)
 
 
@@ -202,3 +240,8 @@ def clean(row: DecisionRow) -> DecisionRow:
 def replace(record: Review, **changes: Any) -> Review:
     """`record` with some fields changed."""
     return msgspec.structs.replace(record, **changes)
+
+
+def with_case(row: DecisionRow, case_id: str) -> DecisionRow:
+    """`row`, waiting for the review of `case_id`."""
+    return msgspec.structs.replace(row, case_id=case_id)

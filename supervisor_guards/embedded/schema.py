@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
 
 VERSION = 1
 """What `PRAGMA user_version` (SQLite) or `sg_meta` (PostgreSQL) says when the schema is current."""
@@ -11,6 +11,16 @@ metadata = MetaData()
 
 # SQLite numbers rows by itself only in a column declared INTEGER.
 _SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+
+# The C order of characters lets an index find the ids that begin so.
+_ID = Text().with_variant(Text(collation="C"), "postgresql")
+
+
+def _partial(name: str, column: str, common: str) -> Index:
+    """An index of the rows where `column` is anything but `common`."""
+    rest = text(f"{column} <> '{common}'")
+    return Index(name, column, "id", sqlite_where=rest, postgresql_where=rest)
+
 
 decisions = Table(
     "sg_decisions",
@@ -22,6 +32,7 @@ decisions = Table(
     Column("action_type", Text, nullable=False),
     Column("route", Text),
     Column("subject", Text),
+    Column("tenant", Text),
     Column("mode", Text, nullable=False),
     Column("enforced", Boolean, nullable=False),
     Column("outcome", Text, nullable=False),
@@ -39,29 +50,69 @@ decisions = Table(
     Column("digest", Text),
     Column("latency_us", BigInteger, nullable=False),
     Column("result", Text),
-    Index("sg_decisions_time", "time"),
+    Column("case_id", Text),
+    Column("segment", BigInteger, nullable=False),
+    Column("mac", Text, nullable=False),
+    # What is rare has a small index of its own, and what is common is found at once from the newest row back.
+    Index("sg_decisions_action", "action_type", "id"),
+    _partial("sg_decisions_refused", "outcome", "allow"),
+    _partial("sg_decisions_would", "would_have", "allow"),
+    _partial("sg_decisions_failed", "status", "evaluated"),
     # A purged number never returns: a cursor that `--follow` holds stays good.
     sqlite_autoincrement=True,
 )
 
-results = Table(
-    "sg_results",
+# What happened to an action after its decision. Rows are only ever added.
+events = Table(
+    "sg_events",
     metadata,
-    Column("action_id", Text, primary_key=True),
-    Column("result", Text, nullable=False),
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("action_id", Text, nullable=False),
     Column("time", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text),
+    Column("notes", Text),
+    Column("until", BigInteger),
+    Column("segment", BigInteger, nullable=False),
+    Column("mac", Text, nullable=False),
+    Index("sg_events_action", "action_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+segments = Table(
+    "sg_segments",
+    metadata,
+    Column("segment", _SERIAL, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("decisions", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("head", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+)
+
+tombstones = Table(
+    "sg_tombstones",
+    metadata,
+    Column("segment", _SERIAL, primary_key=True, autoincrement=False),
+    Column("head", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("decisions", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("mac", Text, nullable=False),
 )
 
 reviews = Table(
     "sg_reviews",
     metadata,
     Column("id", _SERIAL, primary_key=True, autoincrement=True),
-    Column("action_id", Text, nullable=False, unique=True),
+    Column("action_id", _ID, nullable=False, unique=True),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("status", Text, nullable=False),
     Column("digest", Text),
     Column("subject", Text),
+    Column("tenant", Text),
     Column("requester", Text),
     Column("action_type", Text, nullable=False),
     Column("route", Text),
@@ -71,7 +122,11 @@ reviews = Table(
     Column("notes", Text),
     Column("resolved_at", BigInteger),
     Column("used_at", BigInteger),
+    Column("segment", BigInteger, nullable=False),
     Index("sg_reviews_status", "status", "id"),
+    Index("sg_reviews_due", "status", "expires_at"),
+    Index("sg_reviews_digest", "digest"),
+    Index("sg_reviews_segment", "segment"),
     sqlite_autoincrement=True,
 )
 
@@ -128,15 +183,18 @@ meta = Table(
     Column("value", Text, nullable=False),
 )
 
-BESIDE: tuple[Table, ...] = (counts, rule_counts, latencies, results, drops)
+BESIDE: tuple[Table, ...] = (segments, events, counts, rule_counts, latencies, drops)
 """What a batch writes beside its decision rows, all of it from one JSON document."""
 
 
 def conflict(table: Table) -> str:
-    """What happens to a row of `BESIDE` that is there already: counts add up, the first result stays."""
+    """What happens to a row of `BESIDE` that is there already: counts add up, anything else is an error."""
     key = ", ".join(column.name for column in table.primary_key)
-    if not key:
+    if not key or "count" not in table.c:
         return ""
-    if "count" in table.c:
-        return f" ON CONFLICT ({key}) DO UPDATE SET count = {table.name}.count + excluded.count"
-    return f" ON CONFLICT ({key}) DO NOTHING"
+    return f" ON CONFLICT ({key}) DO UPDATE SET count = {table.name}.count + excluded.count"
+
+
+def names(table: Table) -> tuple[str, ...]:
+    """The columns that a batch gives a row of `table`: all but the number that the database counts up."""
+    return tuple(column.name for column in table.c if not (column.primary_key and column.autoincrement is True))

@@ -11,16 +11,16 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
 
-from supervisor_guards.embedded.rows import COLUMNS
-from supervisor_guards.embedded.schema import BESIDE, conflict
+from supervisor_guards.embedded.ledger import SEALED
+from supervisor_guards.embedded.schema import BESIDE, conflict, names
 
-_NAMES = ", ".join(COLUMNS)
-_PADDING = (None,) * (len(COLUMNS) + 1)
+_NAMES = ", ".join(SEALED)
+_PADDING = (None,) * (len(SEALED) + 1)
 
 # SQLite takes 32,766 parameters from 3.32 on, and 999 before.
 _SIZES = (2, 9, 65, 501) if sqlite3.sqlite_version_info >= (3, 32) else (2, 9, 40)
@@ -29,6 +29,8 @@ _SIZES = (2, 9, 65, 501) if sqlite3.sqlite_version_info >= (3, 32) else (2, 9, 4
 DUPLICATE: tuple[type[Exception], ...] = (sqlite3.IntegrityError,)
 TEXT: tuple[type[Exception], ...] = (UnicodeError,)
 ERROR: tuple[type[Exception], ...] = (sqlite3.Error,)
+GUESSES = True
+"""A batch that names its segment needs no transaction: a taken number fails its one statement."""
 
 
 def dead(connection: Connection) -> bool:
@@ -44,16 +46,19 @@ def begin(connection: Connection) -> Iterator[None]:
         yield
 
 
-def batch(connection: Connection) -> AbstractContextManager[None]:
-    """What a `write` by itself needs around it: nothing, its statement is a transaction."""
-    return nullcontext()
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """A read transaction: everything in it is read as of its first statement."""
+    with connection.begin():
+        connection.exec_driver_sql("BEGIN")
+        yield
 
 
 def prepare(held: Connection) -> None:
     """Give a writer's connection the view that `write` inserts into."""
     connection: Any = held.connection.driver_connection
-    columns = ", ".join(f"NULL AS {name}" for name in COLUMNS)
-    values = ", ".join(f"NEW.{name}" for name in COLUMNS)
+    columns = ", ".join(f"NULL AS {name}" for name in SEALED)
+    values = ", ".join(f"NEW.{name}" for name in SEALED)
     connection.execute(f"CREATE TEMP VIEW sg_batch AS SELECT NULL AS beside, {columns}")
     insert = f"INSERT INTO sg_decisions ({_NAMES}) VALUES ({values});"  # noqa: S608 - our own names
     connection.execute(
@@ -62,11 +67,10 @@ def prepare(held: Connection) -> None:
     )
     steps = []
     for table in BESIDE:
-        names = ", ".join(column.name for column in table.c)
-        reads = ", ".join(f"json_extract(value, '$.{column.name}')" for column in table.c)
+        reads = ", ".join(f"json_extract(value, '$.{name}')" for name in names(table))
         # WHERE true: without it SQLite takes ON for the join's.
         steps.append(
-            f"INSERT INTO {table.name} ({names}) SELECT {reads} "  # noqa: S608 - our own names
+            f"INSERT INTO {table.name} ({', '.join(names(table))}) SELECT {reads} "  # noqa: S608 - our own names
             f"FROM json_each(NEW.beside, '$.{table.name}') WHERE true{conflict(table)};"
         )
     connection.execute(

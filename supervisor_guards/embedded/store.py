@@ -3,52 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
 from supervisor_guards._model import Result, ReviewState
-from supervisor_guards.embedded import queries, reviews, transitions
+from supervisor_guards.embedded import queries, retention, reviews, transitions
 from supervisor_guards.embedded.connections import Connections
 from supervisor_guards.embedded.errors import ReviewNotFound
-from supervisor_guards.embedded.rollups import RollUps
+from supervisor_guards.embedded.evidence import Sealer
+from supervisor_guards.embedded.ledger import Ledger
+from supervisor_guards.embedded.reader import Reader
 from supervisor_guards.embedded.rows import (
     DecisionRow,
-    Percentiles,
+    Event,
     Review,
-    RuleTotal,
-    StoredDecision,
-    Total,
-    as_json,
-    check_filters,
-    check_groups,
     clean,
+    clean_event,
     clean_text,
     now_us,
-    parameters,
+    with_case,
 )
 from supervisor_guards.embedded.schema import reviews as review_table
+from supervisor_guards.embedded.transitions import Claim
+from supervisor_guards.errors import SupervisorBlocked
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["Store"]
 
 T = TypeVar("T")
 
 
-class Store:
+class Store(Reader):
     """Decisions, reviews and roll-ups in one database, shared by threads, forked children and processes.
 
     `url` is `sqlite:///PATH` or `postgresql://...`; `clock` gives microseconds since the epoch. All times
-    are in that unit. What a method wrote is committed when it returns. Every method raises
-    `StoreUnavailable` when the database fails it.
+    are in that unit. `sealer` makes the evidence; without one the record is unsigned. What a method wrote is
+    committed when it returns. Every method raises `StoreUnavailable` when the database fails it.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], int] = now_us) -> None:
+    def __init__(self, url: str, *, clock: Callable[[], int] = now_us, sealer: Sealer | None = None) -> None:
+        sealer = sealer or Sealer.unsigned()
+        super().__init__(Connections(url), sealer)
         self._clock = clock
-        self._connections = Connections(url)
         self._driver = self._connections.driver
-
-    # Writing
+        self._ledger = Ledger(sealer, self._driver, clock)
 
     def write(
         self,
@@ -59,81 +62,78 @@ class Store:
     ) -> None:
         """Store decisions, results that came after their rows, and a number of dropped decisions.
 
-        One transaction. A row or result whose action id is stored already changes nothing.
+        One transaction. A row whose action id is stored already changes nothing; of several results of one
+        action the first counts.
         """
         if rows or results or drops:
-            self._connections.write(lambda held: self._insert(held, rows, results, drops, drop_reason))
+            now = self._clock()
+            first = dict(reversed(results))
+            events = [clean_event(Event(action_id=name, time=now, kind=result)) for name, result in first.items()]
+            self._connections.write(lambda held: self._insert(held, rows, events, drops, drop_reason))
 
-    def write_with_review(self, row: DecisionRow, expires_at: int, requester: str | None = None) -> None:
-        """Store a decision and its pending review, both or none. A repeated action id changes nothing."""
+    def write_with_review(
+        self, row: DecisionRow, expires_at: int, requester: str | None = None, *, same_since: int | None = None
+    ) -> str:
+        """Store a decision and its pending review, both or none; the action id of the review.
 
-        def work(held: Connection) -> None:
-            def both(row: DecisionRow) -> None:
-                with self._driver.begin(held):
-                    if queries.known(held, [row.action_id]):
-                        return
-                    who = clean_text(requester) if requester is not None else None
-                    held.execute(insert(review_table), transitions.opened(row, expires_at, who))
-                    self._insert_batch(held, [row], (), 0, "")
+        A review that is pending or approved since `same_since`, of the same action type, route, content, subject
+        and requester, is the same case: the decision then joins it. A repeated action id changes nothing.
+        """
+        who = clean_text(requester) if requester is not None else None
 
+        def both(held: Connection, row: DecisionRow) -> str:
+            case_id = reviews.same(held, row, who, self._clock(), same_since)
+            row = with_case(row, case_id or row.action_id)
+            if case_id is not None:
+                self._ledger.append(held, [row])
+                return case_id
+            opened = Event(action_id=row.action_id, time=row.time, kind="pending", actor=who, until=expires_at)
+            segment = self._ledger.append(held, [row], [opened])
+            held.execute(insert(review_table), {**transitions.opened(row, expires_at, who), "segment": segment})
+            return row.action_id
+
+        def work(held: Connection) -> str:
+            if known := queries.case_ids(held, [row.action_id]):
+                return known[row.action_id] or row.action_id
             try:
-                both(row)
+                return both(held, row)
             except (*self._driver.TEXT, DBAPIError) as error:
                 if isinstance(error, DBAPIError) and not isinstance(error.orig, self._driver.TEXT):
                     raise
-                both(clean(row))
+                raise _Unclean from error
 
-        self._connections.write(work)
+        try:
+            return self._transact(work)
+        except _Unclean:
+            row = clean(row)
+            return self._transact(work)
 
     def _insert(
-        self,
-        held: Connection,
-        rows: Sequence[DecisionRow],
-        results: Sequence[tuple[str, Result]],
-        drops: int,
-        drop_reason: str,
+        self, held: Connection, rows: Sequence[DecisionRow], events: Sequence[Event], drops: int, drop_reason: str
     ) -> None:
+        """Append, by a guess where the driver allows it, else in a transaction."""
+        guess = self._ledger.guesses
         cleaned = False
         while True:
             try:
-                with self._driver.batch(held):
-                    self._insert_batch(held, rows, results, drops, drop_reason)
+                with nullcontext() if guess else self._driver.begin(held):
+                    self._ledger.append(held, rows, events, drops=drops, reason=drop_reason, guess=guess)
+                self._ledger.committed()
                 return
             except self._driver.TEXT:
                 if cleaned:
                     raise
                 cleaned = True
                 rows = [clean(row) for row in rows]
-                results = [(clean_text(action_id), result) for action_id, result in results]
             except self._driver.DUPLICATE:
+                # An action id is stored already, or another process took the segment.
                 with self._driver.begin(held):
-                    known = queries.known(held, [row.action_id for row in rows])
+                    known = queries.case_ids(held, [row.action_id for row in rows])
                 fresh = {row.action_id: row for row in reversed(rows) if row.action_id not in known}
-                if len(fresh) == len(rows):
+                if len(fresh) == len(rows) and not guess:
                     raise
                 rows = list(reversed(fresh.values()))
-
-    def _insert_batch(
-        self,
-        held: Connection,
-        rows: Sequence[DecisionRow],
-        results: Sequence[tuple[str, Result]],
-        drops: int,
-        drop_reason: str,
-    ) -> None:
-        sums = RollUps.empty()
-        sums.add(rows)
-        beside: dict[str, list[dict[str, Any]]] = sums.records()
-        now = self._clock()
-        if results:
-            first = dict(reversed(results))
-            beside["sg_results"] = [
-                {"action_id": action_id, "result": result, "time": now} for action_id, result in first.items()
-            ]
-        if drops:
-            beside["sg_drops"] = [{"time": now, "count": drops, "reason": drop_reason}]
-        tables = {name for name, records in beside.items() if records}
-        self._driver.write(held, [parameters(row) for row in rows], as_json(beside), tables)
+                guess = False
 
     # Reviews
 
@@ -149,7 +149,7 @@ class Store:
         if found is None:
             raise ReviewNotFound(action_id)
         if transitions.lapsed(found, now):
-            self._transact(lambda held: reviews.expire(held, now, action_id))
+            self._expire(now, action_id)
             with self._connections.reading() as held:
                 found = reviews.find(held, action_id) or found
         return found
@@ -170,18 +170,39 @@ class Store:
         """
         transitions.check_resolution(status)
         now = self._clock()
-        return self._transact(
-            lambda held: reviews.resolve(held, action_id, status, approver, notes, now, valid_until)
-        ).state
+        approver, notes = clean_text(approver), None if notes is None else clean_text(notes)
+        event = Event(
+            action_id=action_id, time=now, kind=status, actor=approver, notes=notes, until=valid_until
+        )  # fmt: skip
 
-    def redeem(self, action_id: str, digest: str, subject: str | None) -> None:
-        """Use up the approval, once, for this content and subject.
+        def work(held: Connection) -> Review:
+            decided = reviews.resolve(held, action_id, status, approver, notes, now, valid_until)
+            self._ledger.append(held, events=[event])
+            return decided
+
+        return self._transact(work).state
+
+    def redeem(self, action_id: str, claim: Claim) -> None:
+        """Use up the approval, once, for what was approved. A refused try is noted in the record.
 
         Raises `ApprovalUsed` (reason `used` or `already-executed`) or `ApprovalInvalid` (`not-found`,
-        `other-subject`, `other-content`, `pending`, `rejected`, `expired`, `abandoned`).
+        `other-subject`, `other-tenant`, `other-route`, `other-action`, `other-content`, `pending`, `rejected`,
+        `expired`, `abandoned`, `approval-not-authentic`).
         """
         now = self._clock()
-        self._transact(lambda held: reviews.redeem(held, action_id, digest, subject, now))
+
+        def work(held: Connection) -> SupervisorBlocked | None:
+            error = reviews.redeem(held, action_id, claim, now, self._ledger.sealer)
+            if error is None:
+                self._ledger.append(held, events=[Event(action_id=action_id, time=now, kind="used")])
+            elif error.reasons != ["not-found"]:
+                tried = Event(action_id=action_id, time=now, kind="refused", notes=error.reasons[0])
+                self._ledger.append(held, events=[tried])
+            return error
+
+        error = self._transact(work)
+        if error is not None:
+            raise error
 
     def mark_executed(self, action_id: str) -> ReviewState:
         """Note that the action ran without an approval (`fail_open`): nothing is left to redeem.
@@ -189,76 +210,65 @@ class Store:
         Raises `ReviewNotFound`.
         """
         now = self._clock()
-        return self._transact(lambda held: reviews.mark_executed(held, action_id, now)).state
 
-    def reviews(self, status: str | None = None, limit: int = 100, before: int | None = None) -> list[Review]:
-        """Reviews, newest first; the next page is `before` the last one's `id`."""
+        def work(held: Connection) -> Review:
+            changed, review = reviews.mark_executed(held, action_id, now)
+            if changed:
+                self._ledger.append(held, events=[Event(action_id=action_id, time=now, kind="executed")])
+            return review
+
+        return self._transact(work).state
+
+    def _expire(self, now: int, action_id: str | None = None) -> None:
+        def work(held: Connection) -> None:
+            over = reviews.expire(held, now, action_id)
+            if over:
+                self._ledger.append(held, events=[Event(action_id=name, time=now, kind="expired") for name in over])
+
+        self._transact(work)
+
+    def reviews(
+        self, status: str | None = None, limit: int = 100, before: int | None = None, after: int | None = None
+    ) -> list[Review]:
+        """Reviews, newest first; the next page is `before` the last one's `id`. With `after`, oldest first."""
+        self._expire_due()
+        with self._connections.reading() as held:
+            return queries.review_page(held, status, limit, before, after)
+
+    def waiting(self) -> int:
+        """How many reviews are pending."""
+        self._expire_due()
+        with self._connections.reading() as held:
+            return queries.waiting(held)
+
+    def reviews_named(self, prefix: str, limit: int = 100) -> list[Review]:
+        """Reviews whose action id begins with `prefix`."""
+        self._expire_due()
+        with self._connections.reading() as held:
+            return queries.reviews_named(held, prefix, limit)
+
+    def _expire_due(self) -> None:
         now = self._clock()
         with self._connections.reading() as held:
             due = queries.any_due(held, now)
         if due:
-            self._transact(lambda held: reviews.expire(held, now))
-        with self._connections.reading() as held:
-            return queries.review_page(held, status, limit, before)
-
-    # Reading
-
-    def decision(self, action_id: str) -> StoredDecision | None:
-        """The decision on an action; None where there is none."""
-        with self._connections.reading() as held:
-            return queries.decision(held, action_id)
-
-    def decisions(
-        self,
-        limit: int = 100,
-        before: int | None = None,
-        after: int | None = None,
-        *,
-        rule: str | None = None,
-        **filters: Any,
-    ) -> list[StoredDecision]:
-        """A page of decisions, newest first; the next page is `before` the last one's `id`.
-
-        With `after`, those written since, oldest first: the way to follow the log without missing a row.
-        Filters: `rule` (the id of one that hit) and `app_id`, `action_type`, `route`, `subject`, `mode`,
-        `outcome`, `would_have`, `status`, `enforced`; None doesn't filter.
-        """
-        check_filters(filters)
-        with self._connections.reading() as held:
-            return queries.page(held, limit, before, after, rule, filters)
-
-    def totals(self, since: int, by: Sequence[str] = ("action_type", "mode")) -> list[Total]:
-        """Counts from the minute of `since` on, by any of minute, app_id, action_type, route and mode."""
-        check_groups(by)
-        with self._connections.reading() as held:
-            return queries.totals(held, since, by)
-
-    def rule_totals(self, since: int, action_type: str | None = None) -> list[RuleTotal]:
-        """Hits by rule from the minute of `since` on, most first."""
-        with self._connections.reading() as held:
-            return queries.rule_totals(held, since, action_type)
-
-    def latency(self, since: int, action_type: str | None = None, mode: str | None = None) -> Percentiles:
-        """Percentiles of the time to decide, from the minute of `since` on."""
-        with self._connections.reading() as held:
-            return queries.latency(held, since, action_type, mode)
-
-    def dropped(self, since: int) -> int:
-        """How many decisions were dropped since."""
-        with self._connections.reading() as held:
-            return queries.dropped(held, since)
+            self._expire(now)
 
     def purge(self, before: int, batch: int = 1000) -> int:
-        """Delete decisions older than `before`, and reviews that are over; roll-ups stay. Returns the rows.
+        """Delete what was written before then: decisions, events, reviews that are over. Returns the rows.
 
-        `batch` rows a transaction, so that writers wait for one batch at most.
+        Roll-ups stay. About `batch` rows a transaction, so that writers wait for one batch at most.
         """
         total = 0
-        while True:
-            gone = self._transact(lambda held: queries.purge(held, before, batch))
+        while gone := self.purge_some(before, batch):
             total += gone
-            if not gone:
-                return total
+        return total
+
+    def purge_some(self, before: int, batch: int = 1000) -> int:
+        """One batch of `purge`; 0 when nothing is left to delete."""
+        now = self._clock()
+        self._expire(now)
+        return self._transact(lambda held: retention.purge(held, before, batch, now, self._ledger.sealer))
 
     def close(self) -> None:
         """Release the connections; idempotent."""
@@ -266,7 +276,17 @@ class Store:
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         def begun(held: Connection) -> T:
-            with self._driver.begin(held):
-                return work(held)
+            try:
+                with self._driver.begin(held):
+                    done = work(held)
+            except BaseException:
+                self._ledger.forget()
+                raise
+            self._ledger.committed()
+            return done
 
         return self._connections.write(begun)
+
+
+class _Unclean(Exception):
+    """A text that the database refuses: the transaction is rolled back, and tried again without it."""

@@ -19,11 +19,14 @@ from supervisor_guards._model import Action, Entry, Outcome, Result, ReviewState
 from supervisor_guards._payload import decode
 from supervisor_guards._redaction import Redactor
 from supervisor_guards.embedded import parts
+from supervisor_guards.embedded.chores import Chores
 from supervisor_guards.embedded.recording import RowMaker
+from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.errors import ApprovalInvalid, ConfigurationError, SupervisorUnavailable
 
 if TYPE_CHECKING:
     from supervisor_guards.embedded.memory import MemoryStore
+    from supervisor_guards.embedded.rows import DecisionRow
     from supervisor_guards.embedded.store import Store
     from supervisor_guards.policy.source import PolicySource
 
@@ -49,11 +52,15 @@ class EmbeddedSupervisor:
         redactor: Redactor | None = None,
         app_id: str = "",
         review_expires_seconds: float = 86_400.0,
+        review_window_seconds: float = 600.0,
+        chores: Chores | None = None,
     ) -> None:
         self._policy = parts.Once(open_policy)
         self._store = parts.Once(open_store)
         self._key = parts.Once(key)
         self._expires_us = int(review_expires_seconds * 1_000_000)
+        self._window_us = int(review_window_seconds * 1_000_000)
+        self._chores = chores or Chores()
         self._looked = 0.0
         self._rows = RowMaker(redactor or Redactor(), app_id)
         self._blind = False
@@ -73,6 +80,8 @@ class EmbeddedSupervisor:
             redactor=redactor,
             app_id=config.app_id,
             review_expires_seconds=config.review_expires_seconds,
+            review_window_seconds=config.review_window_seconds,
+            chores=Chores.from_config(config),
         )
         if config.enforces:
             supervisor.prepare()
@@ -119,7 +128,7 @@ class EmbeddedSupervisor:
             seen,
             action.context or {},
             action.request or {},
-            marked=b'"__' in action.snapshot.body,
+            marked=bool(action.context or action.request) or b'"__' in action.snapshot.body,
         )
         return verdict, payload
 
@@ -139,23 +148,30 @@ class EmbeddedSupervisor:
 
     def _committed(self, action: Action, verdict: Verdict, payload: dict[str, Any]) -> Verdict:
         try:
-            self._commit(action, verdict, payload)
+            case_id = self._commit(action, verdict, payload)
         except Exception as error:
             raise Unrecorded(verdict, error) from error
-        return msgspec.structs.replace(verdict, recorded=True)
+        return msgspec.structs.replace(verdict, recorded=True, action_id=case_id)
 
-    def _commit(self, action: Action, verdict: Verdict, payload: dict[str, Any]) -> None:
+    def _commit(self, action: Action, verdict: Verdict, payload: dict[str, Any]) -> str | None:
         elapsed = max(0, int((time.time() - action.time) * 1_000_000))
         entry = Entry(action, verdict, outcome=verdict.outcome, latency_us=elapsed)
         row = self._rows.row(entry, payload, self.digest(action))
         if verdict.outcome is Outcome.REVIEW and action.approval is None:
-            requester = (action.context or {}).get("user_id")
-            expires_at = row.time + self._expires_us
-            self.store.write_with_review(row, expires_at, None if requester is None else str(requester))
-            if action.proceeds:
-                self.store.mark_executed(action.action_id)
-        else:
-            self.store.write([row])
+            return self._opened(action, row)
+        self.store.write([row])
+        return None
+
+    def _opened(self, action: Action, row: DecisionRow) -> str:
+        """The review that `row` waits for. An action that runs anyway has one of its own, which is over."""
+        # As the record shows it: what is secret about it stays out of the review too.
+        requester = self._rows.redacted(dict(action.context or {})).get("user_id")
+        known = str(requester) if type(requester) in (str, int) else None
+        since = row.time - self._window_us if self._window_us and not action.proceeds else None
+        case_id = self.store.write_with_review(row, row.time + self._expires_us, known, same_since=since)
+        if action.proceeds:
+            self.store.mark_executed(action.action_id)
+        return case_id
 
     def evidence(self, action_id: str) -> dict[str, Any]:
         """The version 1 evidence bundle of an action. Raises `LookupError` for an unknown id."""
@@ -170,7 +186,8 @@ class EmbeddedSupervisor:
         except ReviewNotFound:
             case = None
         key = hmac.digest(self._key(), b"evidence bundle", "sha256")
-        return bundle(decision, case, key, time.time_ns() // 1_000)
+        authentic = self.store.authentic(action_id)
+        return bundle(decision, case, key, time.time_ns() // 1_000, authentic=authentic)
 
     def review(self, action_id: str) -> ReviewState:
         """Where the review stands."""
@@ -178,17 +195,38 @@ class EmbeddedSupervisor:
 
     async def areview(self, action_id: str) -> ReviewState:
         """`review` in a worker thread."""
-        return await _off_loop(self.review, action_id)
+        from supervisor_guards.embedded.threads import off_loop_to_look
 
-    def redeem(self, action_id: str, digest: str, subject: str | None) -> None:
-        """Use up the approval, once, for this content and subject."""
+        return await off_loop_to_look(self.review, action_id)
+
+    def redeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
+        """Use up the approval, once, for this content by this subject, on this route."""
         if not digest:  # two payloads too large to be read would be told apart by nothing
             raise ApprovalInvalid("review", ["payload-too-large-to-approve"], action_id)
-        self.store.redeem(action_id, digest, subject)
+        self.store.redeem(action_id, Claim(digest, subject, action_type, route, tenant))
 
-    async def aredeem(self, action_id: str, digest: str, subject: str | None) -> None:
+    async def aredeem(
+        self,
+        action_id: str,
+        digest: str,
+        subject: str | None,
+        *,
+        action_type: str | None = None,
+        route: str | None = None,
+        tenant: str | None = None,
+    ) -> None:
         """`redeem` in a worker thread."""
-        await _off_loop(self.redeem, action_id, digest, subject)
+        claim = {"action_type": action_type, "route": route, "tenant": tenant}
+        await _off_loop(partial(self.redeem, action_id, digest, subject, **claim))
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Judge the entries without a verdict (shadow), and store all of them in one transaction."""
@@ -222,10 +260,15 @@ class EmbeddedSupervisor:
         self.store.write([], results=results, drops=dropped)
 
     def upkeep(self) -> None:
-        """Look for an edited policy about once a second, so that compiling it stays off the caller's path."""
-        if self._policy.made and time.monotonic() - self._looked > _UPKEEP_SECONDS:
-            self._looked = time.monotonic()
+        """About once a second look for an edited policy, so that compiling it stays off the caller's path, and
+        do the store's chores."""
+        if time.monotonic() - self._looked < _UPKEEP_SECONDS:
+            return
+        self._looked = time.monotonic()
+        if self._policy.made:
             self._policy().refresh()
+        if self._store.made:
+            self._chores.tend(self._store())
 
     def digest(self, action: Action) -> str:
         """The keyed digest of action type and payload; empty where the payload was too large to be read."""
@@ -241,6 +284,7 @@ class EmbeddedSupervisor:
     def close(self) -> None:
         """Close the store, if it was opened; idempotent."""
         if self._store.made:
+            self._chores.finish(self._store())
             self._store().close()
 
     async def aclose(self) -> None:
