@@ -76,6 +76,7 @@ class SupervisorMiddleware:
         self._gate = Gate(guard, user, Holds(hold_seconds, max_holds))
         self._answers = Answers(review_url)
         self._told: set[str] = set()
+        self._visible: bool | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -113,7 +114,7 @@ class SupervisorMiddleware:
         resolution: Resolution,
         state: RequestState,
     ) -> None:
-        delegated = own_actions(resolution, method_of(scope))
+        delegated = self._own_actions(resolution, scope)
         state.guarded = tuple(rule.action for rule in rules)
         state.delegated = frozenset(state.guarded) & delegated
         own = [rule for rule in rules if rule.action not in state.delegated]
@@ -199,21 +200,32 @@ class SupervisorMiddleware:
 
     def _inner(self, scope: Scope) -> Any:
         """The application to ask. Where a layer hides it, the one whose own stack holds this middleware."""
+        if self._visible is None:
+            self._visible = _has_router(self.app)
         app = scope.get("app")
-        if enter(self.app).router is None and app is not None and self in enter(_stack(app)).layers:
-            return getattr(app, "router", self.app)
-        return self.app
+        if self._visible or app is None or self not in enter(getattr(app, "middleware_stack", None)).layers:
+            return self.app
+        return getattr(app, "router", self.app)
+
+    def _own_actions(self, resolution: Resolution, scope: Scope) -> frozenset[str]:
+        try:
+            return own_actions(resolution, method_of(scope))
+        except Exception:  # an endpoint whose attributes can't be looked at: then both ask
+            logger.warning("the guards of an endpoint could not be looked for", exc_info=True)
+            return frozenset()
 
     def _check(self, scope: Scope, inner: Any, resolution: Resolution, before: Any, state: RequestState) -> None:
+        """The tripwire: did an endpoint run that a rule is meant for, without a decision?"""
         ran = scope.get("endpoint")
-        if ran is before or ran is resolution.endpoint:
-            if resolution.outcome == "matched" and state.guarded:
-                self.tripwire.check(state, state.guarded, label(scope, resolution.template))
-            return
-        if resolution.opaque or ran is None:
-            return
-        guarded = rules_of_endpoint(self.rules, inner, ran, method_of(scope))
-        self.tripwire.check(state, tuple(rule.action for rule in guarded), label(scope, None))
+        try:
+            if ran is before or ran is resolution.endpoint:
+                if state.guarded:
+                    self.tripwire.check(state, state.guarded, label(scope, resolution.template))
+            elif not resolution.opaque:
+                guarded = rules_of_endpoint(self.rules, inner, ran, method_of(scope))
+                self.tripwire.check(state, tuple(rule.action for rule in guarded), label(scope, None))
+        except Exception:
+            logger.error("what ran could not be compared with what was expected", exc_info=True)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         failed: ConfigurationError | None = None
@@ -274,8 +286,11 @@ def rules_for(
     return found
 
 
-def _stack(app: Any) -> Any:
-    return getattr(app, "middleware_stack", None)
+def _has_router(app: Any) -> bool:
+    try:
+        return enter(app).router is not None
+    except Exception:  # attributes that can't be looked at; matching will say that it can't tell
+        return True
 
 
 async def _never() -> Message:

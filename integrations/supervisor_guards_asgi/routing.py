@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebS
 Outcome = Literal["matched", "nothing", "unknown"]
 _MAX_LAYERS = 100
 _FASTAPI = "fastapi"
+_DISPATCHING = ("__init__", "__await__", "dispatch", "method_not_allowed")
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -220,7 +221,7 @@ def has_handler(endpoint: Any, method: str) -> bool:
     """Whether `endpoint` would run for `method`: a class with one method for each verb answers 405 itself."""
     if not isinstance(endpoint, type) or not issubclass(endpoint, HTTPEndpoint):
         return True
-    if any(getattr(endpoint, name) is not getattr(HTTPEndpoint, name) for name in ("dispatch", "method_not_allowed")):
+    if any(getattr(endpoint, name) is not getattr(HTTPEndpoint, name) for name in _DISPATCHING):
         return True
     names = ("head", "get") if method.upper() == "HEAD" else (method.lower(),)
     return any(getattr(endpoint, name, None) is not None for name in names)
