@@ -73,7 +73,7 @@ def supervised_route(
             wrapped.__wrapped__ = endpoint
             if site.injects:
                 wrapped.__signature__ = _with_connection(endpoint)
-        return cast(F, register(wrapped, action))
+        return cast(F, register(wrapped, action, "shadow" if on_review == "shadow" else mode))
 
     return decorate
 

@@ -69,7 +69,7 @@ class SupervisorMiddleware:
         self.rules = RouteRules(rules)
         self.tripwire = Tripwire()
         self.unresolved_total = 0
-        self._own_guard = guard
+        self.own_guard = guard
         self._unresolved = unresolved
         self._strict = strict
         self._user = user
@@ -267,8 +267,8 @@ class SupervisorMiddleware:
 
     async def _stop(self) -> None:
         try:
-            if self._own_guard is not None:
-                await self._own_guard.aclose()
+            if self.own_guard is not None:
+                await self.own_guard.aclose()
             else:
                 await anyio.to_thread.run_sync((await self._gate.guard()).flush)
         except Exception:

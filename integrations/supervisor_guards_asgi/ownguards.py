@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 from starlette.endpoints import HTTPEndpoint
 
-from supervisor_guards.web import actions_of
+from supervisor_guards.web import RouteRule, actions_of, modes_of
 from supervisor_guards_asgi.routing import Resolution
 
 VERBS = ("get", "head", "post", "put", "patch", "delete", "options", "query")
@@ -44,25 +44,50 @@ def endpoint_actions(endpoint: Any, method: str | None) -> tuple[str, ...]:
 
 def layer_actions(layer: Any, method: str | None) -> Iterator[str]:
     """What the ASGI layers from `layer` inwards guard."""
-    for _ in range(_MAX_LAYERS):
-        if layer is None:
-            return
-        action = _action(layer, method)
+    for one in _inwards(layer):
+        action = _action(one, method)
         if action is not None:
             yield action
-        layer = getattr(layer, "app", None)
 
 
 def dependency_actions(route: Any, method: str | None) -> Iterator[str]:
     """What the FastAPI dependencies of `route` guard, nested ones included."""
+    for one in _dependencies(route):
+        action = _action(one, method)
+        if action is not None:
+            yield action
+
+
+def own_modes(endpoint: Any, layers: Iterable[Any], route: Any) -> dict[str, str]:
+    """The modes that an endpoint's own guards set, by action."""
+    found = modes_of(endpoint)
+    if isinstance(endpoint, type) and issubclass(endpoint, HTTPEndpoint):
+        for verb in VERBS:
+            found.update(modes_of(getattr(endpoint, verb, None)))
+    around = [one for layer in layers for one in _inwards(layer)]
+    for one in (*around, *_dependencies(route)):
+        rule = getattr(one, "rule", None)
+        if isinstance(rule, RouteRule) and _action(one, None) is not None:
+            mode = "shadow" if rule.on_review == "shadow" else rule.mode
+            found.update({rule.action: mode} if mode is not None else {})
+    return found
+
+
+def _inwards(layer: Any) -> Iterator[Any]:
+    for _ in range(_MAX_LAYERS):
+        if layer is None:
+            return
+        yield layer
+        layer = getattr(layer, "app", None)
+
+
+def _dependencies(route: Any) -> Iterator[Any]:
     pending = [getattr(route, "dependant", None)]
     seen = 0
     while pending and seen < 10 * _MAX_LAYERS:
         dependant = pending.pop()
         seen += 1
-        action = _action(getattr(dependant, "call", None), method)
-        if action is not None:
-            yield action
+        yield getattr(dependant, "call", None)
         pending += getattr(dependant, "dependencies", [])
 
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from supervisor_guards._config import GuardConfig
+from supervisor_guards._decorators import GUARDED
 from supervisor_guards._web.endpoints import layers, location_of
 from supervisor_guards._web.routes import RouteInfo, RouteRules
 from supervisor_guards._web.rules import RouteRule
@@ -15,6 +17,7 @@ from supervisor_guards.errors import ConfigurationError
 
 F = TypeVar("F", bound=Callable[..., Any])
 _EXEMPT = "__supervisor_guards_exempt__"
+_VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
 class Wrapper(msgspec.Struct, frozen=True, weakref=True):
@@ -23,6 +26,8 @@ class Wrapper(msgspec.Struct, frozen=True, weakref=True):
     action: str
     name: str
     location: str
+    mode: str | None = None
+    """The mode that the guard sets for itself."""
 
 
 class Covered(msgspec.Struct, frozen=True):
@@ -62,6 +67,17 @@ class Coverage(msgspec.Struct, frozen=True):
         return int(bool(self.problems) or (strict and bool(self.unguarded)))
 
 
+class Inspection(msgspec.Struct, frozen=True):
+    """What an adapter tells `supervisor-guards routes` of an application: its routes, and the rules laid over them.
+
+    `config` is that of the guard the application names; None where it uses the default one.
+    """
+
+    routes: tuple[RouteInfo, ...]
+    rules: RouteRules
+    config: GuardConfig | None = None
+
+
 def audit(routes: Iterable[RouteInfo], rules: RouteRules, wrappers: Iterable[Any] | None = None) -> Coverage:
     """Lay `rules` over the `routes` of an application.
 
@@ -71,7 +87,8 @@ def audit(routes: Iterable[RouteInfo], rules: RouteRules, wrappers: Iterable[Any
     listed = tuple(routes)
     covered, unguarded, exempt = [], [], []
     for route in listed:
-        actions = tuple(dict.fromkeys([*(rule.action for rule in rules.of(route)), *route.actions]))
+        by_rule = [rule.action for rule in rules.of(route)]
+        actions = tuple(dict.fromkeys([*by_rule, *route.actions, *plain_actions_of(route.endpoint)]))
         if actions:
             covered.append(Covered(route, actions))
         elif route.exempt_reason is not None:
@@ -87,9 +104,13 @@ def audit(routes: Iterable[RouteInfo], rules: RouteRules, wrappers: Iterable[Any
 _known: weakref.WeakKeyDictionary[Any, Wrapper] = weakref.WeakKeyDictionary()
 
 
-def register(wrapper: F, action: str) -> F:
-    """For adapters' decorators: note that `wrapper` guards an endpoint. It is kept weakly. Returns `wrapper`."""
-    _known[wrapper] = Wrapper(action, getattr(wrapper, "__qualname__", repr(type(wrapper))), location_of(wrapper))
+def register(wrapper: F, action: str, mode: str | None = None) -> F:
+    """For adapters' decorators: note that `wrapper` guards an endpoint. It is kept weakly. Returns `wrapper`.
+
+    `mode` is the one that the decorator was given.
+    """
+    name = getattr(wrapper, "__qualname__", repr(type(wrapper)))
+    _known[wrapper] = Wrapper(action, name, location_of(wrapper), mode)
     return wrapper
 
 
@@ -101,6 +122,19 @@ def registered() -> tuple[Any, ...]:
 def actions_of(endpoint: Any) -> tuple[str, ...]:
     """The actions that `endpoint` guards by itself, seen through decorators that keep `__wrapped__`."""
     return tuple(dict.fromkeys(_known[one].action for one in layers(endpoint) if _is_known(one)))
+
+
+def modes_of(endpoint: Any) -> dict[str, str]:
+    """The modes that guards on `endpoint` set themselves, by action."""
+    found = [_known[one] for one in layers(endpoint) if _is_known(one)]
+    return {one.action: one.mode for one in found if one.mode is not None}
+
+
+def plain_actions_of(endpoint: Any) -> tuple[str, ...]:
+    """The actions that `supervised` and `supervised_async` on `endpoint` guard, or on a class's method for a verb."""
+    handlers = [getattr(endpoint, verb, None) for verb in _VERBS] if isinstance(endpoint, type) else []
+    found = [getattr(one, GUARDED, None) for each in (endpoint, *handlers) for one in layers(each)]
+    return tuple(dict.fromkeys(action for action in found if isinstance(action, str)))
 
 
 def supervised_exempt(*, reason: str) -> Callable[[F], F]:
