@@ -69,5 +69,6 @@ def _attribute(owner: Any, name: str, written: str) -> Any:
 
 def _failed(doing: str, error: Exception) -> NoReturn:
     """The application's own failure, with the place in its code."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    last = next((one for one in reversed(frames) if not one.filename.startswith("<frozen")), frames[-1])
     output.fail(f"{doing} raised {type(error).__name__}: {error} ({last.filename}:{last.lineno})")
