@@ -39,7 +39,7 @@ def demo(state_dir: str) -> None:
     click.echo(f"\nThe same agent with one action, {ENFORCED}, in enforce; the others stay in shadow:")
     for line in refused:
         click.echo(f"  {output.safe(line)}")
-    guard = f'Decorate your own functions:  @supervised("{ENFORCED}"), and let them run in shadow'
+    guard = ("Decorate your own functions", f'@supervised("{ENFORCED}"), and let them run in shadow')
     flip = f'configure(actions={{"{ENFORCED}": {{"mode": "enforce"}}}})'
     first_look.print_next_steps(folder, STARTER, guard, flip)
 

@@ -57,17 +57,23 @@ def print_caught(rows: Sequence[StoredDecision]) -> None:
     )
 
 
-def print_next_steps(folder: Path, policy: Path, guard: str, flip: str) -> None:
-    """How to go on: `policy` is the file to start from, `guard` says how to guard, `flip` how to enforce."""
+def print_next_steps(folder: Path, policy: Path, guard: tuple[str, str], flip: str, *more: tuple[str, str]) -> None:
+    """How to go on: copy `policy`, guard as `guard` says, enforce as `flip` says. Steps are a label and a text."""
     command = command_name()
-    click.echo(f"""
-What to do next:
-  1. Make the policy yours:        cp {shlex.quote(str(policy))} supervisor.yaml
-  2. Check it, run its tests:      {command} policy check && {command} policy test
-  3. {guard}
-  4. See what would be blocked:    {command} decisions
-     (of this demo:                SUPERVISOR_STATE_DIR={shlex.quote(str(folder))} {command} decisions)
-  5. Flip one action to enforce:   {flip}""")
+    log = f"{command} decisions"
+    steps = [
+        ("Make the policy yours", f"cp {_path(policy)} supervisor.yaml"),
+        ("Check it, run its tests", f"{command} policy check && {command} policy test"),
+        guard,
+        ("See what would be blocked", log),
+        ("Flip one action to enforce", flip),
+        *more,
+    ]
+    click.echo("\nWhat to do next:")
+    for number, (step, text) in enumerate(steps, start=1):
+        click.echo(f"  {number}. {step + ':':<30}{text}")
+        if text == log:
+            click.echo(f"     {'(of this demo:':<30}SUPERVISOR_STATE_DIR={shlex.quote(str(folder))} {log})")
 
 
 def command_name() -> str:
@@ -78,4 +84,9 @@ def command_name() -> str:
     beside = Path(sys.argv[0]) if Path(sys.argv[0]).name == name else Path(sys.executable).with_name(name)
     if not beside.is_file():
         return name
-    return shlex.quote(os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside))
+    return _path(beside)
+
+
+def _path(path: Path) -> str:
+    """`path` for a shell, from here where it is in this folder."""
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
