@@ -1,4 +1,4 @@
-"""`example_apps/asgi_refunds`: the demo as a newcomer runs it, the agent against uvicorn, and CI's look at the routes."""
+"""`example_apps/asgi_refunds`: the demo as a newcomer runs it, the agent against uvicorn, CI's look at the routes."""
 
 from __future__ import annotations
 

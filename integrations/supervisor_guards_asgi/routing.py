@@ -75,10 +75,13 @@ def enter(app: Any) -> Entered:
     return Entered(None, found, None)
 
 
-def resolve(app: Any, scope: Mapping[str, Any]) -> Resolution:
-    """What `app` will do with the request of `scope`, an http or websocket one. `scope` stays as it is."""
+def resolve(app: Any, scope: Mapping[str, Any], entered: Entered | None = None) -> Resolution:
+    """What `app` will do with the request of `scope`, an http or websocket one. `scope` stays as it is.
+
+    `entered` is what `enter(app)` answered before, where that can't have changed.
+    """
     try:
-        return _Descent(scope).run(app)
+        return _Descent(scope).run(app, entered)
     except Exception as error:  # a convertor or a route of the application's own that fails to match
         return Resolution("unknown", reason=f"matching raised {type(error).__name__}")
 
@@ -96,9 +99,9 @@ class _Descent:
         self.patterns: list[tuple[Any, str]] = []
         self.seen: set[tuple[int, str]] = set()
 
-    def run(self, app: Any) -> Resolution:
+    def run(self, app: Any, entered: Entered | None) -> Resolution:
         while True:
-            entered = enter(app)
+            entered = entered or enter(app)
             self.chain += entered.layers
             if entered.root_path is not None:
                 self.scope["root_path"] = entered.root_path
@@ -118,7 +121,7 @@ class _Descent:
             if match is Match.FULL and isinstance(route, (Mount, Host)):
                 self._pass(route)
                 self.scope.update(child)
-                app = route.app
+                app, entered = route.app, None
                 continue
             return self._leaf(match, child, route)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,14 +20,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
 from supervisor_guards import Guard, SupervisorBlocked
-from supervisor_guards.errors import ConfigurationError
 from supervisor_guards_asgi import (
     Refused,
     RouteGuard,
     SupervisorMiddleware,
-    audit,
-    get_decision,
-    guard_lifespan,
     guard_responses,
     refusal_handler,
     requires,
@@ -36,7 +31,7 @@ from supervisor_guards_asgi import (
 )
 from tests.engine import default_guard, rows, settings
 from tests.integrations.asgi_apps import request
-from tests.integrations.asgi_client import ANY, NO, call, guarding, http_scope, run
+from tests.integrations.asgi_client import ANY, NO, guarding
 
 SEVEN = ANY.replace("payload.get('amount') == -1", "payload.amount == 7")
 """Denies the amount 7."""
@@ -358,105 +353,3 @@ def test_a_batch_of_two_is_two_questions(tmp_path: Path) -> None:
         app.add_middleware(SupervisorMiddleware, rules=[{"route": "POST /refunds", "action": "refund"}])
         assert request(app, "POST", "/refunds").status_code == 200
         assert len(rows(guard)) == 3
-
-
-def test_decisions_are_seen_inside_and_outside(tmp_path: Path) -> None:
-    from starlette.middleware.base import BaseHTTPMiddleware
-
-    seen: list[Any] = []
-
-    async def dispatch(request: Request, call_next: Any) -> Response:
-        answer = await call_next(request)
-        seen.append(get_decision(request, "refund"))
-        return answer  # type: ignore[no-any-return]
-
-    async def endpoint(request: Request) -> Response:
-        seen.append(get_decision(request))
-        return Response("ok")
-
-    with guarding(tmp_path) as guard:
-        ours = Middleware(SupervisorMiddleware, guard=guard, rules=[{"route": "/x", "action": "refund"}])
-        between = Middleware(BaseHTTPMiddleware, dispatch=dispatch)
-        app = Starlette(routes=[Route("/x", endpoint)], middleware=[ours, between])
-        assert request(app, "GET", "/x").text == "ok"
-        assert [one.action_type for one in seen] == ["refund", "refund"]
-
-
-def test_a_decorator_that_never_runs_stops_a_strict_start(tmp_path: Path, caplog: Any) -> None:
-    with guarding(tmp_path) as guard:
-        app = FastAPI()
-
-        @supervised_route("refund", guard=guard)
-        @app.post("/refunds")
-        def refund(amount: int) -> None: ...
-
-        app.add_middleware(SupervisorMiddleware, guard=guard, strict=True, rules=[{"route": "/nope", "action": "x"}])
-        with caplog.at_level(logging.WARNING, "supervisor_guards"):
-            sent = run(_start, app)
-        assert [one["type"] for one in sent] == ["lifespan.startup.failed"]
-        assert "'/nope'" in sent[0]["message"]
-        assert f"{__file__}:" in sent[0]["message"]
-        coverage = audit(app)
-        assert coverage.exit_code() == 1
-        assert [str(one) for one in coverage.unguarded] == ["POST /refunds"]
-        del refund
-
-
-async def _start(app: Any) -> list[Any]:
-    sent: list[Any] = []
-    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-
-    async def receive() -> Any:
-        return messages.pop(0)
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await app({"type": "lifespan", "asgi": {}, "state": {}}, receive, send)
-    return sent
-
-
-def test_start_and_stop_pass_and_unknown_scopes_too(tmp_path: Path) -> None:
-    seen: list[str] = []
-
-    async def other(scope: Any, receive: Any, send: Any) -> None:
-        seen.append(scope["type"])
-
-    with guarding(tmp_path) as guard:
-        app = Starlette(routes=[Route("/x", _coroutine)])
-        app.add_middleware(SupervisorMiddleware, guard=guard, rules=[{"route": "/x", "action": "refund"}])
-        assert [one["type"] for one in run(_start, app)] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-        run(SupervisorMiddleware(other, guard=guard), {"type": "foo"}, None, None)
-        helped = Starlette(lifespan=guard_lifespan(guard=guard))
-        assert run(_start, helped)[0]["type"] == "lifespan.startup.complete"
-    assert seen == ["foo"]
-
-
-def test_wrong_settings_are_told_when_they_are_written() -> None:
-    with pytest.raises(ConfigurationError, match="unresolved='x'"):
-        SupervisorMiddleware(_Application(), unresolved="x")  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match="query"):
-        supervised_route("refund", payload=["querry.x"])
-    with pytest.raises(TypeError, match="RouteGuard"):
-        supervised_route("refund")(dict)
-
-
-def test_an_endpoint_that_ran_undecided_trips_the_wire(tmp_path: Path, monkeypatch: Any) -> None:
-    from supervisor_guards_asgi import middleware as module
-    from supervisor_guards_asgi.routing import Resolution
-
-    with guarding(tmp_path) as guard:
-        ours: list[Any] = []
-
-        class Remember(SupervisorMiddleware):
-            def __init__(self, *args: Any, **options: Any) -> None:
-                super().__init__(*args, **options)
-                ours.append(self)
-
-        app = Starlette(routes=[Route("/x", _function)])
-        app.add_middleware(Remember, guard=guard, rules=[{"route": "/x", "action": "refund"}])
-        call(app, http_scope("GET", "/x"))
-        assert ours[0].tripwire.guard_bypass_total == 0
-        monkeypatch.setattr(module, "resolve", lambda app, scope: Resolution("nothing"))
-        call(app, http_scope("GET", "/x"))
-        assert ours[0].tripwire.guard_bypass_total == 1
