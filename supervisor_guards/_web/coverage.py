@@ -82,7 +82,8 @@ def audit(routes: Iterable[RouteInfo], rules: RouteRules, wrappers: Iterable[Any
     """Lay `rules` over the `routes` of an application.
 
     A route that only answers safe methods needs no guard; an opaque one does. `wrappers` are the guarded
-    wrappers to look for among the endpoints, by default all that adapters registered in this process.
+    wrappers to look for, by default all that adapters registered in this process: one is ineffective where a route
+    has the function inside it for its endpoint. Those of other applications are none of ours.
     """
     listed = tuple(routes)
     covered, unguarded, exempt = [], [], []
@@ -97,7 +98,7 @@ def audit(routes: Iterable[RouteInfo], rules: RouteRules, wrappers: Iterable[Any
             unguarded.append(route)
     reachable = {id(one) for route in listed for one in layers(route.endpoint)}
     known = registered() if wrappers is None else tuple(wrappers)
-    lost = tuple(_known[one] for one in known if one in _known and id(one) not in reachable)
+    lost = tuple(_known[one] for one in known if one in _known and _is_bypassed(one, reachable))
     return Coverage(tuple(covered), tuple(unguarded), tuple(exempt), rules.unmatched(listed), lost)
 
 
@@ -156,6 +157,11 @@ def exempt_reason(endpoint: Any) -> str | None:
         if isinstance(reason, str):
             return reason
     return None
+
+
+def _is_bypassed(wrapper: Any, reachable: set[int]) -> bool:
+    """Whether requests reach what `wrapper` wraps, and not `wrapper`."""
+    return id(wrapper) not in reachable and any(id(one) in reachable for one in layers(wrapper))
 
 
 def _is_known(one: Any) -> bool:
