@@ -41,7 +41,7 @@ def figures(scale: Scale, versus: bool = True) -> Iterator[Figure]:
             steady[0].append(workload.paced(guarded, calls, PER_SECOND))
             workload.store_all(guard)
             steady[1].append(workload.paced(bare, calls, PER_SECOND))
-        dropped = guard.stats()["dropped"]
+        dropped = guard.stats().dropped
     yield Figure(
         "shadow, added on the caller, back to back",
         "us",

@@ -35,11 +35,11 @@ def figures(scale: Scale) -> Iterator[Figure]:
         size = _calibrated(bare)
         for _ in scale.in_time():
             alone, _ = _busy(bare, size, scale.busy_seconds, lambda: 0)
-            beside, stored = _busy(guarded, size, scale.busy_seconds, lambda: guard.stats()["decisions"])
+            beside, stored = _busy(guarded, size, scale.busy_seconds, lambda: guard.stats().decisions)
             workload.store_all(guard)
             rows.append(stored)
             kept.append(100 * beside / alone)
-        dropped = guard.stats()["dropped"]
+        dropped = guard.stats().dropped
     yield Figure(
         "rows stored beside a busy application",
         "/s",

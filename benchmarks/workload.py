@@ -102,7 +102,7 @@ def paced(call: Callable[..., Any], calls: int, per_second: int) -> list[int]:
 def store_all(guard: Any) -> None:
     """Wait until every decision made so far is stored."""
     if not guard.flush(60):
-        raise RuntimeError(f"{guard.stats()['waiting']} decisions were not stored within 60 s")
+        raise RuntimeError(f"{guard.stats().waiting} decisions were not stored within 60 s")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from supervisor_guards._decorators import guarded, guarded_async, supervised, su
 from supervisor_guards._events import Event, Hook
 from supervisor_guards._guard import Guard
 from supervisor_guards._model import Decision, Outcome
+from supervisor_guards._stats import Stats
 from supervisor_guards.config import configure, get_client, get_guard
 from supervisor_guards.context import observe, observing
 from supervisor_guards.errors import (
@@ -41,6 +42,7 @@ __all__ = [
     "PayloadUnusable",
     "ReviewRejected",
     "ReviewTimedOut",
+    "Stats",
     "SupervisorBlocked",
     "SupervisorReviewPending",
     "SupervisorUnavailable",

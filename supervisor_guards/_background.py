@@ -31,7 +31,8 @@ class Worker:
     """Feeds `handle` with batches on one daemon thread per process, started by the first `put`.
 
     `handle(batch, final)` may raise; the batch then counts as dropped. `capacity` bounds items, `max_bytes`
-    the sizes given to `put`. With `inline`, everything is handled in `put` (for tests).
+    the sizes given to `put`. With `inline`, everything is handled in `put` (for tests). `idle` runs on the
+    thread between batches, `forked` in a forked child, which begins with an empty queue.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Worker:
         interval: float = 0.02,
         inline: bool = False,
         idle: Callable[[], None] = lambda: None,
+        forked: Callable[[], None] = lambda: None,
     ) -> None:
         self._handle = handle
         self._idle = idle
+        self._forked = forked
         self._capacity = capacity
         self._max_bytes = max_bytes
         self._interval = interval
@@ -141,7 +144,12 @@ class Worker:
             self._wake.wait(self._interval)
             self._wake.clear()
             self._drain(final=False)
-            _quietly(self._idle)
+            if not self._closed:  # callers that go on after `close` drain for themselves: don't queue behind them
+                _quietly(self._upkeep)
+
+    def _upkeep(self) -> None:
+        with self._handling:  # a fork waits for it as it waits for a batch
+            self._idle()
 
     def _drain(self, *, final: bool) -> None:
         with self._handling:
@@ -221,6 +229,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork() -> None:
     for worker in list(_workers):
         worker._reset()
+        worker._forked()
 
 
 def _at_exit() -> None:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
-from supervisor_guards._model import Action, Decision, Entry, Outcome, Verdict
+from supervisor_guards._cases import OpenCases
+from supervisor_guards._model import Action, Decision, Entry, Outcome, ReviewState, Verdict
 
 logger = logging.getLogger("supervisor_guards")
 
-EventKind = Literal["decision", "review"]
+EventKind = Literal["decision", "review", "resolution"]
 _LINE_LIMIT = 200
 _INTERVAL = 1.0
 _KEYS_LIMIT = 1_000
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One decision, or one review that now waits.
+    """One decision, one review that now waits, or the end of such a review.
 
-    `outcome` is what the caller got, `would_have` what enforce would have answered.
+    `outcome` is what the caller got, `would_have` what enforce would have answered: of a held call both say
+    `review`, in its resolution too. `status` of a decision or review is `evaluated`, `unavailable` (no verdict
+    could be had) or `unknown` (shadow could not judge); of a resolution it is how the review ended: `approved`,
+    `rejected`, `expired`, `abandoned`, `used` (approved, and run already) or `executed`. No event holds the payload.
     """
 
     kind: EventKind
@@ -36,6 +41,10 @@ class Event(msgspec.Struct, frozen=True):
     route: str | None = None
     subject: str | None = None
     status: str = "evaluated"
+    approver: str | None = None
+    """Who decided; in a resolution, and None where nobody did."""
+    notes: str | None = None
+    """What the reviewer wrote; in a resolution."""
 
 
 class Hook(Protocol):
@@ -53,17 +62,37 @@ def shown(value: object, limit: int = _LINE_LIMIT) -> str:
 
 
 class Announcer:
-    """Logs decisions and calls hooks; keeps count of what hooks raised."""
+    """Logs decisions and calls hooks; keeps count of what hooks raised.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    `expires_seconds` is how long a review is open.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, expires_seconds: float = 86_400.0) -> None:
         self._hooks: list[Hook] = []
         self._clock = clock
+        self._cases = OpenCases(expires_seconds, clock)
         self._last: dict[tuple[str, tuple[str, ...]], tuple[float, int]] = {}
         self.hook_errors = 0
 
-    def add_hook(self, hook: Hook) -> None:
-        """Call `hook` with every event from now on."""
-        self._hooks.append(hook)
+    @property
+    def lookup_errors(self) -> int:
+        """How often a review could not be looked up."""
+        return self._cases.errors
+
+    def reset(self) -> None:
+        """Count from zero and follow no review: for a forked child. The hooks stay."""
+        self._last.clear()
+        self._cases.reset()
+        self.hook_errors = 0
+
+    def add_hooks(self, hooks: Sequence[Hook]) -> None:
+        """Call `hooks`, in this order and after earlier ones, with every event from now on.
+
+        Raises `TypeError` for what can't be called, or is async; then none is added.
+        """
+        for hook in hooks:
+            _check(hook)
+        self._hooks += hooks
 
     def observed(self, entry: Entry) -> None:
         """Announce a recorded decision; on the background thread."""
@@ -77,7 +106,17 @@ class Announcer:
             return
         self.tell(event_of(entry, verdict, "decision"))
         if action.enforced and verdict.outcome is Outcome.REVIEW and not action.proceeds and action.approval is None:
-            self.tell(event_of(entry, verdict, "review"))
+            review = event_of(entry, verdict, "review")
+            if self._cases.opened(review, action.time):  # a call that found its case open is no news
+                self.tell(review)
+
+    def look(self, review: Callable[[str], ReviewState]) -> None:
+        """Tell hooks of reviews that have ended; often called on the background thread, raises nothing.
+
+        `review` says how a review stands.
+        """
+        for event in self._cases.ended(review):
+            self.tell(event)
 
     def tell(self, event: Event) -> None:
         """Call every hook with `event`."""
@@ -161,5 +200,17 @@ def _extra(action: Action) -> dict[str, object]:
     return {"supervisor_guards": {"action_type": action.action_type, "mode": action.mode, "route": action.route}}
 
 
-def _name(hook: Hook) -> str:
+def _name(hook: object) -> str:
     return getattr(hook, "__qualname__", type(hook).__qualname__)
+
+
+def _check(hook: object) -> None:
+    if not callable(hook):
+        raise TypeError(f"hook {hook!r} can't be called: pass a function that takes one event")
+    for function in (hook, type(hook).__call__):
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"hook {_name(hook)} is async, and hooks are called on a background thread, where no event loop "
+                "runs. Pass a plain function; to act in your loop, let it call "
+                "loop.call_soon_threadsafe(queue.put_nowait, event)"
+            )

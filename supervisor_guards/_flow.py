@@ -101,7 +101,11 @@ def decide(entry: Entry, terms: Terms, clock: Callable[[], float], enqueue: Call
         entry.verdict, entry.outcome = verdict, verdict.outcome
         if verdict.recorded:
             enqueue(entry)  # to be announced, and now: a person who is to decide must hear of it before the wait
-        elif terms.audit == "sync" or not enqueue(entry):
+        elif terms.audit == "sync":
+            yield from Record(entry)
+            entry.verdict = msgspec.structs.replace(verdict, recorded=True)
+            enqueue(entry)  # to be announced
+        elif not enqueue(entry):
             yield from Record(entry)
     except Exception as error:
         if isinstance(error, Unrecorded):

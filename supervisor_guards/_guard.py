@@ -18,6 +18,7 @@ from supervisor_guards._model import Action, Decision, Entry, Outcome, Result, S
 from supervisor_guards._payload import snapshot
 from supervisor_guards._sampling import bucket
 from supervisor_guards._shells import aperforming, arun, performing, run
+from supervisor_guards._stats import Stats, Tally, breaker_of
 from supervisor_guards.errors import ConfigurationError
 
 logger = logging.getLogger("supervisor_guards")
@@ -45,8 +46,8 @@ class Guard:
             problems += self.config.embedded_problems()
         if problems:
             raise ConfigurationError([*problems, *([] if supervisor else _policy_problems(self.config))])
-        self._announcer = _events.Announcer()
-        self._counts: dict[str, int] = {"decisions": 0, "refused": 0, "unavailable": 0, "lost": 0}
+        self._announcer = _events.Announcer(expires_seconds=self.config.review_expires_seconds)
+        self._tally = Tally()
         self.supervisor: Supervisor = supervisor or _embedded(self.config)
         self._dropped_told = 0
         self._worker = Worker(
@@ -54,7 +55,8 @@ class Guard:
             capacity=self.config.queue_size,
             max_bytes=self.config.queue_bytes,
             inline=inline,
-            idle=self.supervisor.upkeep,
+            idle=self._upkeep,
+            forked=self._forked,
         )
         self._late = self._worker.add
         self._limit = self.config.max_payload_bytes
@@ -157,10 +159,11 @@ class Guard:
 
     def _decide(self, entry: Entry, on_review: str | None, mode: str | None) -> Flow[Entry]:
         action = entry.action
-        in_request = current_facts() is not None
-        terms = self._terms_of(action.action_type, on_review, mode, in_request)
+        terms = self._terms_of(action.action_type, on_review, mode, current_facts() is not None)
+        started = time.perf_counter_ns()
         entry.decision = yield from decide(entry, terms, time.monotonic, self._enqueue)
-        entry.latency_us = max(0, int((time.time() - action.time) * 1_000_000))
+        entry.latency_us = (time.perf_counter_ns() - started) // 1_000
+        self._tally.waited(entry.latency_us)
         self._after(entry, entry.decision)
         return entry
 
@@ -202,8 +205,8 @@ class Guard:
         return Entry(action, late=self._late)
 
     def _lost(self, action_type: str, error: Exception) -> Entry:
-        self._counts["lost"] += 1
-        if self._counts["lost"] == 1:
+        self._tally.lost += 1
+        if self._tally.lost == 1:
             logger.error("a shadow call of %s was not recorded; more are only counted", action_type, exc_info=error)
         now = time.time()
         return Entry(Action(new_action_id(now), action_type, Snapshot(b"{}"), now))
@@ -211,10 +214,12 @@ class Guard:
     def _after(self, entry: Entry, decision: Decision) -> None:
         """An enforced decision that is more than a plain allow: say so, and store what is not stored yet."""
         if decision.error is not None or decision.status != "evaluated":
-            self._counts["refused" if decision.error is not None else "unavailable"] += 1
             self._announcer.refused(entry.action, decision)
         if decision.error is not None:
+            self._tally.refused += 1
             entry.settle("not-run")
+        elif decision.status != "evaluated":
+            self._tally.unavailable += 1
         if decision.status == "unavailable":
             entry.verdict = entry.verdict or Verdict(Outcome.DENY, reasons=decision.reasons)
             self._worker.put(entry, len(entry.action.snapshot.body))
@@ -222,7 +227,10 @@ class Guard:
     def _enqueue(self, entry: Entry) -> bool:
         # What is stored already is queued only to be announced; its result then travels by itself.
         entry.taken = entry.verdict is not None and entry.verdict.recorded
-        return self._worker.offer(entry, len(entry.action.snapshot.body))
+        room = self._worker.offer(entry, len(entry.action.snapshot.body))
+        if not room:
+            self._tally.unheard += 1
+        return room
 
     def _terms_of(self, action_type: str, on_review: str | None, mode: str | None, in_request: bool) -> Terms:
         key = (action_type, on_review, mode, in_request)
@@ -246,26 +254,40 @@ class Guard:
                 self.supervisor.report(late, dropped)
                 self._dropped_told += dropped
         finally:
-            self._counts["decisions"] += len(entries)
+            self._tally.count(entries)
             for entry in entries:
                 self._announcer.observed(entry)
 
-    def add_hook(self, hook: _events.Hook) -> None:
-        """Call `hook(event)` on the background thread for every decision, and for every review that now waits."""
-        self._announcer.add_hook(hook)
+    def _upkeep(self) -> None:
+        self._announcer.look(self.supervisor.review)
+        self.supervisor.upkeep()
+
+    def _forked(self) -> None:
+        self._tally.reset()
+        self._announcer.reset()
+        self._dropped_told = 0
+
+    def add_hook(self, hook: _events.Hook, *more: _events.Hook) -> None:
+        """Call `hook(event)` on the background thread: for every decision, review that now waits, and end of one.
+
+        Hooks are called in the order they were added; what one raises stops no other. Raises `TypeError` for
+        an async hook.
+        """
+        self._announcer.add_hooks((hook, *more))
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until every decision made so far is stored, at most `timeout` seconds; False if it isn't."""
         return self._worker.flush(timeout)
 
-    def stats(self) -> dict[str, int]:
-        """Counts since this guard was made: decisions, refused, unavailable, lost, waiting, dropped, hook_errors."""
-        return {
-            **self._counts,
-            "waiting": self._worker.waiting,
-            "dropped": self._worker.dropped,
-            "hook_errors": self._announcer.hook_errors,
-        }
+    def stats(self) -> Stats:
+        """Counts since this guard was made, in this process, and how long callers waited. Raises nothing."""
+        return self._tally.stats(
+            dropped=self._worker.dropped,
+            waiting=self._worker.waiting,
+            hook_errors=self._announcer.hook_errors,
+            lookup_errors=self._announcer.lookup_errors,
+            breaker=breaker_of(self.supervisor),
+        )
 
     def close(self, timeout: float = 5.0) -> None:
         """Store what is queued, within `timeout` seconds, and release the supervisor; idempotent."""

@@ -116,7 +116,7 @@ def test_threads_never_see_each_others_calls(tmp_path: Path) -> None:
         assert guard.flush(30)
         stats = guard.stats()
     assert mistakes == []
-    assert (stats["decisions"], stats["dropped"], stats["lost"]) == (THREADS * CALLS, 0, 0)
+    assert (stats.decisions, stats.dropped, stats.lost) == (THREADS * CALLS, 0, 0)
     assert not [one for one in supervisor.recorded if one.verdict is not None and "context" in str(one.verdict.reasons)]
     ids = Counter(one.action.action_id for one in supervisor.recorded)
     assert set(ids.values()) == {1}
@@ -151,7 +151,7 @@ def test_tasks_never_see_each_others_calls(tmp_path: Path) -> None:
     with default_guard(settings(tmp_path), FakeSupervisor(judge=judged)) as guard:
         asyncio.run(main())
         assert guard.flush()
-        assert guard.stats()["decisions"] == 4_000
+        assert guard.stats().decisions == 4_000
     assert mistakes == []
 
 
@@ -208,7 +208,7 @@ for number in range(300):
     guard.check("refund", {"writer": int(sys.argv[1]), "number": number, "amount": 20_000 if number % 10 == 0 else 5})
 assert guard.flush(50)
 stats = guard.stats()
-assert (stats["dropped"], stats["unavailable"], stats["refused"]) == (0, 0, 30), stats
+assert (stats.dropped, stats.unavailable, stats.refused) == (0, 0, 30), stats
 guard.close()
 """
 

@@ -1,6 +1,7 @@
 """Every code block of README.md and docs/*.md runs: what a reader copies works.
 
-One page is one test; its blocks run in order, in one temporary folder, with no `SUPERVISOR_*` setting:
+One page is one test; its blocks run in order, in one temporary folder, with no `SUPERVISOR_*` setting, and with
+the URL of a chat's incoming webhook, a real server, in `CHAT_WEBHOOK_URL`:
 
 - `python` blocks share one namespace;
 - `yaml` blocks with `rules:` are policies: they are loaded and their stored tests run; other `yaml` is
@@ -20,13 +21,17 @@ Another language is not run.
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +194,44 @@ def first_absent(expected: list[str], output: str) -> str | None:
     return None
 
 
+class Chat(ThreadingHTTPServer):
+    """Takes messages as an incoming webhook does."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Webhook)
+        self.posted: list[dict[str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/services/secret"
+
+
+class Webhook(BaseHTTPRequestHandler):
+    server: Chat
+
+    def do_POST(self) -> None:
+        self.server.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Say nothing."""
+
+
 @pytest.fixture
-def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def chat() -> Iterator[Chat]:
+    with Chat() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chat: Chat) -> Iterator[Page]:
     from supervisor_guards import config
 
     # A page may set variables itself: the whole environment is put back, not only what is deleted here.
@@ -198,6 +239,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     for name in before:
         if name.startswith("SUPERVISOR_"):
             del os.environ[name]
+    os.environ |= {"CHAT_WEBHOOK_URL": chat.url, "NO_PROXY": "127.0.0.1"}
     monkeypatch.chdir(tmp_path)
     config.reset_for_tests()
     try:
@@ -215,6 +257,34 @@ def test_page_runs(page: Path, runner: Page) -> None:
             runner.run(block)
         except Exception as error:
             raise AssertionError(f"{block}: {type(error).__name__}: {error}") from error
+
+
+def test_the_chat_recipe_tells_what_a_reviewer_needs_and_no_more(
+    runner: Page, chat: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for block in blocks(ROOT / "docs" / "hooks.md"):
+        runner.run(block)
+    (message,) = chat.posted
+    waits = "`refund` waits for a person: `large-refund`. See it: `supervisor-guards reviews show "
+    assert message["text"].startswith(waits)
+    assert "pi_3" not in message["text"]
+    assert "3000" not in message["text"]
+    assert "/services/secret" not in caplog.text
+
+    event = runner.namespace["Event"]
+    evil = "`<!channel>\n@here\u202e [x](http://evil.example) &" + "x" * 5_000
+    runner.namespace["WEBHOOK"] = chat.url
+    hook = runner.namespace["tell_chat"]
+    hook(event("review", "id-1", evil, "enforce", "review", "review", (evil,), ()))
+    hook(event("resolution", "id-1", evil, "enforce", "review", "review", (), (), status="approved", approver=evil))
+    for message in chat.posted[1:]:
+        text = message["text"]
+        assert text.isprintable()
+        assert "<" not in text
+        assert len(text) < 700
+        outside = "".join(text.split("`")[::2])  # what is in no code span
+        assert not [part for part in ("channel", "@here", "evil.example") if part in outside]
 
 
 # -- The runner itself -----------------------------------------------------------------------------------

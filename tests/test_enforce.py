@@ -257,7 +257,7 @@ def test_with_a_full_queue_the_caller_writes_and_nothing_is_dropped(tmp_path: Pa
         for amount in range(200):
             decorated(amount)
         assert len(rows(guard)) == 200
-        assert guard.stats()["dropped"] == 0
+        assert guard.stats().dropped == 0
 
 
 def test_cancellation_is_never_an_allow(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from engine import DENY, REVIEW, FakeSupervisor, default_guard, entry, rows, settings
 
-from supervisor_guards import Event, Guard, GuardConfig, SupervisorBlocked, guarded, supervised
+from supervisor_guards import Guard, GuardConfig, SupervisorBlocked, supervised
 from supervisor_guards._events import Announcer
 from supervisor_guards._model import Hit, Outcome, Verdict
 
@@ -119,51 +119,6 @@ def enforcing(tmp_path: Path) -> Iterator[Guard]:
         yield guard
 
 
-def test_hooks_hear_every_decision_and_each_review_that_waits(tmp_path: Path) -> None:
-    heard: list[Event] = []
-    with default_guard(settings(tmp_path, default_on_review="fail_closed")) as guard:
-        guard.add_hook(heard.append)
-        decisions = [guard.check("refund", {"amount": amount}) for amount in (5, 5_000, 50_000)]
-        assert guard.flush()
-    told = sorted((event.kind, event.action_id, event.would_have) for event in heard)
-    ids = [decision.action_id for decision in decisions]
-    assert told == sorted(
-        [
-            ("decision", ids[0], "allow"),
-            ("decision", ids[1], "review"),
-            ("decision", ids[2], "deny"),
-            ("review", ids[1], "review"),
-        ]
-    )
-
-
-def test_a_hook_that_raises_costs_nothing_and_is_told_once(enforcing: Guard, caplog: pytest.LogCaptureFixture) -> None:
-    heard: list[Event] = []
-
-    def broken(event: Event) -> None:
-        raise RuntimeError("chat is down")
-
-    enforcing.add_hook(broken)
-    enforcing.add_hook(heard.append)
-    for _ in range(5):
-        assert enforcing.check("refund", {"amount": 5}).allowed
-    assert len(rows(enforcing)) == 5
-    assert len(heard) == 5
-    assert enforcing.stats()["hook_errors"] == 5
-    assert len([line for line in caplog.messages if "hook" in line]) == 1
-
-
-def test_a_hook_may_make_guarded_calls_itself(enforcing: Guard) -> None:
-    def notify(event: Event) -> None:
-        if event.action_type == "refund":
-            guarded("transfer", {"amount": 1}, int)
-
-    enforcing.add_hook(notify)
-    enforcing.check("refund", {"amount": 5})
-    assert enforcing.flush()
-    assert sorted(row.action_type for row in rows(enforcing)) == ["refund", "transfer"]
-
-
 @supervised("refund")
 def refund(amount: int, fail: bool = False) -> int:
     if fail:
@@ -187,15 +142,6 @@ def test_the_row_of_a_refused_call_tells_that_it_did_not_run(amount: int, enforc
     with pytest.raises(SupervisorBlocked):
         refund(amount)
     assert [row.result for row in rows(enforcing)] == ["not-run"]
-
-
-def test_stats_count_what_happened(enforcing: Guard) -> None:
-    for amount in (5, 6, 50_000):
-        enforcing.check("refund", {"amount": amount})
-    assert enforcing.flush()
-    assert enforcing.stats() == {
-        "decisions": 3, "refused": 1, "unavailable": 0, "lost": 0, "waiting": 0, "dropped": 0, "hook_errors": 0,
-    }  # fmt: skip
 
 
 def test_close_stores_what_waits_and_may_be_repeated(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_one_approval_has_one_winner_among_threads(guard_of: Callable[..., Guard
 def test_waiting_for_a_review_holds_no_thread_and_can_be_cancelled(
     backend: str, guard_of: Callable[..., Guard]
 ) -> None:
-    guard = guard_of(review_poll_interval_seconds=600.0, review_timeout_seconds=3_600.0)
+    guard = guard_of(review_window_seconds=0.0, review_poll_interval_seconds=600.0, review_timeout_seconds=3_600.0)
     waiters, heard, all_wait = 100, [], threading.Event()
 
     def hear(event: Event) -> None:

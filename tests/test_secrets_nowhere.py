@@ -234,7 +234,7 @@ def test_a_review_that_is_rejected_and_one_that_runs(tmp_path: Path, listener: L
         with approved(str(rejected.value.action_id)), pytest.raises(SupervisorBlocked) as refused:
             supervised("refund")(spend)(5_000, SECRET, everything())
         nowhere("exception", "\n".join(exceptions(refused.value)))
-        assert guard.stats()["hook_errors"] == 0
+        assert guard.stats().hook_errors == 0
         searched(guard, tmp_path, listener, 3)
 
 

@@ -111,7 +111,7 @@ def test_a_locked_database_delays_no_call_and_loses_no_row(way: str, tmp_path: P
         other.execute("ROLLBACK")
         other.close()
         assert len(rows(guard)) == 4
-        assert guard.stats()["dropped"] == 0
+        assert guard.stats().dropped == 0
 
 
 @WAYS
@@ -126,7 +126,7 @@ def test_a_store_that_fails_later_is_counted_and_told_once(
         for _ in range(3):
             unharmed(way)
             assert guard.flush()
-        assert guard.stats()["dropped"] >= 6
+        assert guard.stats().dropped >= 6
         assert len(errors(caplog)) == 1
         database.execute("DROP TRIGGER full")
         database.close()
@@ -148,7 +148,7 @@ def test_a_full_queue(way: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
         assert entered.wait(60)
         for _ in range(5):
             unharmed(way)
-        assert guard.stats()["dropped"] >= 7
+        assert guard.stats().dropped >= 7
         hold.set()
         assert guard.flush()
         assert len(supervisor.recorded) == 4

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor_guards._histogram import bucket_of, middle_of
 from supervisor_guards._model import Hit
 from supervisor_guards.embedded import open_store
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.memory import MemoryStore
-from supervisor_guards.embedded.rollups import bucket_of, middle_of, percentiles
+from supervisor_guards.embedded.rollups import percentiles
 from supervisor_guards.embedded.rows import COLUMNS, DecisionRow, Percentiles, StoredDecision
 from supervisor_guards.embedded.store import Store
 from supervisor_guards.errors import ConfigurationError

@@ -131,13 +131,14 @@ def _row(route: RouteInfo, found: Inspection, coverage: Coverage, config: GuardC
 
 
 def _guards(route: RouteInfo, found: Inspection, coverage: Coverage, config: GuardConfig) -> Iterator[Guarding]:
-    """The route's own guards first: a rule of the same action leaves the asking to them."""
+    """A rule leaves the asking to the route's own guard of the same action, unless that one is put in shadow there."""
     (actions,) = [one.actions for one in coverage.covered if one.route is route] or [()]
     rules = {rule.action: rule for rule in found.rules.of(route)}
     for action in actions:
         rule = rules.get(action)
-        if action in route.actions or rule is None:
-            mode = config.terms(action, mode=route.modes.get(action), in_request=True).mode
+        own = route.modes.get(action)
+        if rule is None or (action in route.actions and own != "shadow"):
+            mode = config.terms(action, mode=own, in_request=True).mode
             yield Guarding(action, mode, "route")
         else:
             terms = config.terms(action, mode=rule.mode, on_review=rule.on_review, in_request=True)

@@ -120,9 +120,13 @@ def registered() -> tuple[Any, ...]:
     return tuple(_known)
 
 
-def actions_of(endpoint: Any) -> tuple[str, ...]:
-    """The actions that `endpoint` guards by itself, seen through decorators that keep `__wrapped__`."""
-    return tuple(dict.fromkeys(_known[one].action for one in layers(endpoint) if _is_known(one)))
+def actions_of(endpoint: Any, *, observed: bool = True) -> tuple[str, ...]:
+    """The actions that `endpoint` guards by itself, seen through decorators that keep `__wrapped__`.
+
+    Without `observed`, not those of guards that are put in shadow where they stand.
+    """
+    found = [_known[one] for one in layers(endpoint) if _is_known(one)]
+    return tuple(dict.fromkeys(one.action for one in found if observed or one.mode != "shadow"))
 
 
 def modes_of(endpoint: Any) -> dict[str, str]:

@@ -23,8 +23,8 @@ def authentic(connection: Connection, sealer: Sealer, action_id: str) -> bool:
     if len(decided) != 1:
         return False
     return (
-        all(same(sealer.decision(segment, values), mac) for *values, segment, mac in decided)
-        and all(same(sealer.event(segment, values), mac) for *values, segment, mac in happened)
+        all(same(sealer.decision(row[-2], row[:-2]), row[-1]) for row in decided)
+        and all(same(sealer.event(row[-2], row[:-2]), row[-1]) for row in happened)
         and case_problem(connection, action_id) is None
     )
 

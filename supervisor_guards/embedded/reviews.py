@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import Connection, and_, func, select, update
 
 from supervisor_guards.embedded import rows
@@ -93,9 +96,8 @@ def _approved(connection: Connection, action_id: str, sealer: Sealer) -> bool:
     """Whether the record holds an approval made with our key: an edited status alone opens nothing."""
     columns = [events.c[name] for name in (*Event.__struct_fields__, "segment", "mac")]
     query = select(*columns).where(events.c.action_id == action_id, events.c.kind == "approved")
-    return any(
-        same_hash(sealer.event(segment, values), mac) for *values, segment, mac in connection.execute(query)
-    )  # fmt: skip
+    found: Sequence[Any] = connection.execute(query).all()
+    return any(same_hash(sealer.event(row[-2], row[:-2]), row[-1]) for row in found)
 
 
 def mark_executed(connection: Connection, action_id: str, now: int) -> tuple[bool, Review]:

@@ -8,13 +8,11 @@ from typing import Any
 
 import msgspec
 
+from supervisor_guards import _histogram
+from supervisor_guards._histogram import bucket_of
 from supervisor_guards.embedded.rows import DecisionRow, Percentiles
 
 MINUTE_US = 60_000_000
-
-# A histogram with 16 buckets to each power of two: a bucket is at most 1/16 of its value wide.
-_SUB_BITS = 4
-_SUB = 1 << _SUB_BITS
 
 COUNT_KEYS = (
     "minute", "app_id", "action_type", "route", "mode", "enforced", "outcome", "would_have", "status",
@@ -23,33 +21,9 @@ RULE_KEYS = ("minute", "action_type", "mode", "rule_id", "verdict")
 LATENCY_KEYS = ("minute", "action_type", "mode", "bucket")
 
 
-def bucket_of(latency_us: int) -> int:
-    """The histogram bucket of a latency in microseconds; below 16 each value has its own."""
-    value = max(latency_us, 0)
-    shift = max(value.bit_length() - _SUB_BITS - 1, 0)
-    return shift * _SUB + (value >> shift)
-
-
-def middle_of(bucket: int) -> int:
-    """The middle of a bucket, in microseconds: at most 1/32 away from any value in it."""
-    if bucket < 2 * _SUB:
-        return bucket
-    shift = bucket // _SUB - 1
-    return ((bucket - shift * _SUB) << shift) + (1 << shift >> 1)
-
-
 def percentiles(histogram: Mapping[int, int]) -> Percentiles:
     """p50, p95 and p99 (nearest rank) of a histogram: bucket -> count."""
-    total = sum(histogram.values())
-    wanted = [-(-total * percent // 100) for percent in (50, 95, 99)]
-    found: list[int | None] = []
-    seen = 0
-    for bucket in sorted(histogram):
-        seen += histogram[bucket]
-        while len(found) < 3 and seen >= wanted[len(found)] > 0:
-            found.append(middle_of(bucket))
-    found += [None] * (3 - len(found))
-    return Percentiles(found[0], found[1], found[2], total)
+    return Percentiles(*_histogram.percentiles(histogram))
 
 
 class RollUps(msgspec.Struct):

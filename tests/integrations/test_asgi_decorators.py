@@ -337,6 +337,26 @@ def test_one_action_with_two_guards_is_asked_about_once(kind: str, mode: str, tm
         assert sorted(row.action_type for row in rows(guard)) == ["refund", "refund.large"]
 
 
+@pytest.mark.parametrize("kind", ["function", "layer", "dependency"])
+def test_a_guard_that_only_looks_on_opens_nothing_that_a_rule_enforces(kind: str, tmp_path: Path) -> None:
+    with guarding(tmp_path, NO, "enforce") as guard:
+        looking = {
+            "function": Route("/refunds", supervised_route("refund", guard=guard, mode="shadow")(_coroutine)),
+            "layer": Route(
+                "/refunds", _coroutine, middleware=[Middleware(RouteGuard, "refund", guard=guard, mode="shadow")]
+            ),
+        }
+        if kind == "dependency":
+            app: Any = FastAPI()
+            depends = Depends(requires("refund", guard=guard, mode="shadow"))
+            app.get("/refunds", dependencies=[depends])(lambda: ran.append(1))
+        else:
+            app = Starlette(routes=[looking[kind]])
+        app.add_middleware(SupervisorMiddleware, guard=guard, rules=[{"route": "/refunds", "action": "refund"}])
+        assert request(app, "GET", "/refunds").status_code == 403
+        assert ran == []
+
+
 def test_a_batch_of_two_is_two_questions(tmp_path: Path) -> None:
     from supervisor_guards import guarded_async
 

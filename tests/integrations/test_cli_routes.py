@@ -37,6 +37,10 @@ def pay(): ...
 @router.post("/emails", dependencies=[Depends(requires("email_send", payload=["body.to"], mode="sample"))])
 def email(): ...
 
+@router.post("/credits")
+@supervised_route("credit", mode="shadow")
+def credit(): ...
+
 @router.delete("/accounts")
 @supervised("account_change")
 def account(): ...
@@ -54,7 +58,11 @@ app.include_router(router, prefix="/api")
 app.routes.append(Route("/export", export, methods=["POST"], middleware=[Middleware(RouteGuard, action="data_access")]))
 app.add_middleware(
     SupervisorMiddleware,
-    rules=[RouteRule("POST /api/v1/refunds/{order_id}", "refund", payload=["path.order_id"])],
+    rules=[
+        RouteRule("POST /api/v1/refunds/{order_id}", "refund", payload=["path.order_id"]),
+        RouteRule("POST /api/v1/payments", "payment", mode="shadow"),
+        RouteRule("POST /api/v1/credits", "credit", mode="enforce"),
+    ],
 )
 """
 FAULTS = """\
@@ -140,6 +148,7 @@ def test_every_route_with_its_action_mode_and_who_asks(folder: Path) -> None:
     assert by_path(listed(folder, "shop:app")) == {
         "/api/v1/refunds/{order_id}": ("guarded", [("refund", "shadow", "rule")]),
         "/api/v1/payments": ("guarded", [("payment", "enforce", "route")]),
+        "/api/v1/credits": ("guarded", [("credit", "enforce", "rule")]),
         "/api/v1/emails": ("guarded", [("email_send", "sample", "route")]),
         "/api/v1/accounts": ("guarded", [("account_change", "shadow", "route")]),
         "/api/v1/login": ("exempt", []),
@@ -156,7 +165,7 @@ def test_a_person_reads_a_table(folder: Path) -> None:
     assert re.fullmatch(r"shop\.py:\d+", rows["/api/v1/payments"][4])
     assert rows["/api/v1/login"][2] == "exempt: moves nothing"
     assert rows["/api/v1/orders"][2] == "-"
-    assert "7 routes: 5 guarded, 0 unguarded, 1 exempt; 0 problems." in output
+    assert "8 routes: 6 guarded, 0 unguarded, 1 exempt; 0 problems." in output
     assert errors == ""
 
 

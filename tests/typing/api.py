@@ -19,6 +19,7 @@ from supervisor_guards import (
     GuardConfig,
     Hook,
     Outcome,
+    Stats,
     SupervisorBlocked,
     approved,
     configure,
@@ -147,8 +148,13 @@ def decisions(guard: Guard) -> None:
 
     known: Hook = hook
     guard.add_hook(known)
-    guard.add_hook(Chat())
+    guard.add_hook(Chat(), known)
     guard.add_hook(len)  # type: ignore[arg-type]
+
+    stats = guard.stats()
+    assert_type(stats, Stats)
+    assert_type(stats.decisions, int)
+    assert_type(stats.latency.p99, int | None)
 
 
 plain: Callable[[str, int], float] = refund
