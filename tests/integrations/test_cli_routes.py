@@ -177,11 +177,13 @@ def test_modes_are_those_of_the_settings_in_force(folder: Path) -> None:
     assert {guard[1] for _, guards in off.values() for guard in guards} == {"shadow"}
 
 
-def test_modes_are_those_of_the_guard_that_the_application_has(folder: Path) -> None:
-    text = SHOP.replace(
-        "    rules=[", "    guard=Guard(GuardConfig(actions={'refund': {'mode': 'sample'}})),\n    rules=["
-    )
-    text = "from supervisor_guards import Guard, GuardConfig\n" + text
+@pytest.mark.parametrize("wrapped", [False, True], ids=["added", "wrapped"])
+def test_modes_are_those_of_the_guard_that_the_application_has(folder: Path, wrapped: bool) -> None:
+    text = "from supervisor_guards import Guard, GuardConfig\n" + SHOP
+    guard = "guard=Guard(GuardConfig(actions={'refund': {'mode': 'sample'}}))"
+    text = text.replace("    rules=[\n", f"    {guard},\n    rules=[\n")
+    if wrapped:
+        text = text.replace("app.add_middleware(\n    SupervisorMiddleware,", "app = SupervisorMiddleware(\n    app,")
     (folder / "guarded.py").write_text(text, encoding="utf-8")
     (folder / "supervisor.yaml").write_text((ROOT / "supervisor_guards/policy/starter.yaml").read_text())
     assert by_path(listed(folder, "guarded:app"))["/api/v1/refunds/{order_id}"][1] == [("refund", "sample", "rule")]
