@@ -82,6 +82,8 @@ def test_demo_tells_the_whole_story(tmp_path: Path) -> None:
         assert "sk_live_[redacted]" in output
         refused = re.findall(r"^  403  (\w+ \S+)  (\S+) \(\w+\)$", output, re.MULTILINE)
         assert refused == REFUSED
+        (problem,) = re.findall(r"problem\+json; the first one: (.*)$", output, re.MULTILINE)
+        assert json.loads(problem)["action"] == "refund"
         again = re.findall(r"^  (\d+)  POST /orders/A-1002/refunds  Supervisor-Approval: ", output, re.MULTILINE)
         assert again == ["200", "409"]
         assert "refunded {'A-1001': 40, 'A-1002': 1900, 'A-1004': 65}, sent 2 e-mails, and kept 3 accounts" in output

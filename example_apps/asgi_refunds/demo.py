@@ -5,7 +5,9 @@ The service runs on a free port of this machine, first in shadow, then enforced.
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import socket
 import threading
 from collections.abc import Iterator
@@ -95,12 +97,13 @@ def enforced(folder: Path) -> None:
         answers = [answer for answer in agent.run() if answer.problem]
         for answer in answers:
             _print(answer)
+        click.echo(f"Each is application/problem+json; the first one: {json.dumps(answers[0].content)}")
         held = next(answer for answer in answers if answer.problem == "approval-required")
         click.echo(
             f"\nThe agent asks for {held.content['review_url']}: {agent.review(held)}. {REVIEWER.title()} looks:"
         )
         command = f"{first_look.command_name()} reviews approve {held.action_id[:8]} --as {REVIEWER}"
-        click.echo(f"  SUPERVISOR_STATE_DIR={folder} {command}")
+        click.echo(f"  SUPERVISOR_STATE_DIR={shlex.quote(str(folder))} {command}")
         with _store(folder) as supervisor:
             ReviewDesk(supervisor.store).resolve(held.action_id, "approved", None, Principal(REVIEWER))
         click.echo(f"Now it is {agent.review(held)}, and the same request passes with it, once:")
