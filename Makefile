@@ -28,7 +28,8 @@ endif
 help: ## list the targets
 	@grep -E '^[a-z]+: .*## ' Makefile | sed -E 's/^([a-z]+): .*## /  make \1\t/' | expand -t 16
 
-# Three stamps, each on top of the one before: what a user installs, what the suite needs, everything.
+# Four stamps, each on top of the one before: what a user installs, what the example application needs, what the suite
+# needs, everything.
 $(VENV)/.stamp-base: pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "PYTHON=$(PYTHON): no such command; set PYTHON to a Python 3.10 or later" >&2; exit 1; }
@@ -39,7 +40,11 @@ $(VENV)/.stamp-base: pyproject.toml
 	$(INSTALL) -e .
 	@touch $@
 
-$(VENV)/.stamp-test: $(VENV)/.stamp-base
+$(VENV)/.stamp-demo: $(VENV)/.stamp-base
+	$(INSTALL) -e '.[asgi]' --group demo
+	@touch $@
+
+$(VENV)/.stamp-test: $(VENV)/.stamp-demo
 	$(INSTALL) -e . --group test
 	@touch $@
 
@@ -47,8 +52,8 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-test
 	$(INSTALL) -e . --group dev
 	@touch $@
 
-demo: $(VENV)/.stamp-base ## a first look: decisions in shadow, then enforced
-	@$(BIN)/supervisor-guards demo
+demo: $(VENV)/.stamp-demo ## a first look: a web service and its agent in shadow, then enforced
+	@$(PY) -m example_apps.asgi_refunds.demo
 
 test: $(VENV)/.stamp-test ## the test suite, on all cores
 	@$(PY) -c 'import platform, sys; print("Python", platform.python_version(), sys.executable)'

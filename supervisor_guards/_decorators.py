@@ -16,6 +16,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 AF = TypeVar("AF", bound=Callable[..., Any])
+GUARDED = "__supervisor_guards_action__"
+"""The wrapper's attribute that holds its action type, for those who list what is guarded."""
 
 
 class _CallSite:
@@ -187,7 +189,9 @@ def _guarded_callable(function: Any, action_type: str, payload: Any, on_review: 
     if not callable(function):
         raise TypeError(f"supervised({action_type!r}) needs a callable, not {function!r}")
     site = _CallSite(function, action_type, payload, on_review)
-    return functools.wraps(function)(_WRAPPERS[_kind(function)](site))
+    wrapper = functools.wraps(function)(_WRAPPERS[_kind(function)](site))
+    setattr(wrapper, GUARDED, action_type)
+    return wrapper
 
 
 def _kind(function: Any) -> str:

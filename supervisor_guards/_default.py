@@ -23,6 +23,11 @@ def get_guard() -> Guard:
     return _guard or _made()
 
 
+def made() -> Guard | None:
+    """The default guard, if it was made already."""
+    return _guard
+
+
 def set_guard(guard: Guard | None) -> None:
     """Make `guard` the default one; the former is closed."""
     global _guard

@@ -11,6 +11,7 @@ from supervisor_guards._cli.output import Commands
 from supervisor_guards._cli.policy import policy
 from supervisor_guards._cli.replay import replay
 from supervisor_guards._cli.reviews import reviews
+from supervisor_guards._cli.routes import routes
 from supervisor_guards._cli.verify import purge, verify
 
 __all__ = ["main"]
@@ -30,7 +31,7 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (demo, policy, replay, decisions, reviews, verify, purge, doctor):
+for _command in (demo, policy, replay, decisions, reviews, verify, purge, doctor, routes):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,23 @@ except SupervisorBlocked as error:
 else:
     blocked = None
 print(json.dumps({"small": small, "paid": paid, "blocked": blocked, "from": supervisor_guards.__file__}))
+"""
+
+
+WEB = """\
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from supervisor_guards_asgi import RouteRule, SupervisorMiddleware
+
+
+async def refund(request):
+    return PlainTextResponse("refunded")
+
+
+app = Starlette(routes=[Route("/refunds", refund, methods=["POST"])])
+app.add_middleware(SupervisorMiddleware, rules=[RouteRule("POST /refunds", "refund", payload=["body.amount"])])
 """
 
 
@@ -117,27 +135,52 @@ def test_licence_ships(names: set[str]) -> None:
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
-def test_installed_wheel_guards_an_action(wheel: Path, tmp_path: Path) -> None:
-    """Into a fresh environment with runtime dependencies only, used from a folder of its own."""
-    environment = tmp_path / "environment"
-    python = environment / "bin" / "python"
-    if uv := shutil.which("uv"):
-        run(uv, "venv", "--python", sys.executable, environment, cwd=tmp_path)
-        run(uv, "pip", "install", "--python", python, wheel, cwd=tmp_path)
-    else:
-        run(sys.executable, "-m", "venv", environment, cwd=tmp_path)
-        run(python, "-m", "pip", "install", wheel, cwd=tmp_path)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "policy.yaml").write_text(POLICY, encoding="utf-8")
-    (elsewhere / "program.py").write_text(PROGRAM, encoding="utf-8")
+@pytest.fixture(scope="module")
+def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes a fresh environment with the wheel and its runtime dependencies, and those of the extras in `[...]`."""
 
-    policy = str(elsewhere / "policy.yaml")
-    answer = json.loads(run(python, "-W", "error", "program.py", cwd=elsewhere, SUPERVISOR_POLICY=policy))
+    def make(extras: str) -> Path:
+        work = tmp_path_factory.mktemp("installed")
+        environment = work / "environment"
+        python = environment / "bin" / "python"
+        if uv := shutil.which("uv"):
+            run(uv, "venv", "--python", sys.executable, environment, cwd=work)
+            run(uv, "pip", "install", "--python", python, f"{wheel}{extras}", cwd=work)
+        else:
+            run(sys.executable, "-m", "venv", environment, cwd=work)
+            run(python, "-m", "pip", "install", f"{wheel}{extras}", cwd=work)
+        return environment
+
+    return make
+
+
+def test_installed_wheel_guards_an_action(install: Callable[[str], Path], tmp_path: Path) -> None:
+    """With runtime dependencies only, used from a folder of its own."""
+    environment = install("")
+    python = environment / "bin" / "python"
+    (tmp_path / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+
+    policy = str(tmp_path / "policy.yaml")
+    answer = json.loads(run(python, "-W", "error", "program.py", cwd=tmp_path, SUPERVISOR_POLICY=policy))
 
     assert Path(answer["from"]).is_relative_to(environment)
     assert answer["small"] == "paid"
     assert answer["paid"] == [50]
     blocked = {"decision": "deny", "reasons": ["amount-exceeds-hard-cap"], "referenced": True}
     assert answer["blocked"] == blocked
-    assert "Usage" in run(environment / "bin" / "supervisor-guards", "--help", cwd=elsewhere)
+    assert "Usage" in run(environment / "bin" / "supervisor-guards", "--help", cwd=tmp_path)
+
+
+def test_installed_wheel_lists_the_routes_of_an_application(install: Callable[[str], Path], tmp_path: Path) -> None:
+    """With the extra and nothing more: no FastAPI, no server."""
+    environment = install("[asgi]")
+    (tmp_path / "shop.py").write_text(WEB, encoding="utf-8")
+    where = "import supervisor_guards_asgi; print(supervisor_guards_asgi.__file__)"
+    file = run(environment / "bin" / "python", "-W", "error", "-c", where, cwd=tmp_path)
+    assert Path(file.strip()).is_relative_to(environment)
+    command = environment / "bin" / "supervisor-guards"
+    found = json.loads(run(command, "routes", "shop:app", "--strict", "--json", cwd=tmp_path))
+    (route,) = found["routes"]
+    assert (route["path"], route["endpoint"]) == ("/refunds", "shop.py:8")
+    assert route["guards"] == [{"action": "refund", "mode": "shadow", "by": "rule"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -198,15 +199,20 @@ def test_the_audit_tells_guarded_exempt_and_open_routes_apart() -> None:
 def test_a_guard_that_is_no_endpoint_is_named_with_its_place() -> None:
     """The wrong order of decorators: the framework registered the bare function."""
 
-    def above() -> None: ...
+    def bare() -> None: ...
 
     def below() -> None: ...
 
+    def elsewhere() -> None: ...
+
+    above = functools.wraps(bare)(lambda: None)
     register(above, "refund")
     register(below, "transfer")
-    found = audit([RouteInfo(None, "/x", actions=("transfer",), endpoint=below)], RouteRules(), (above, below))
-    assert [one.action for one in found.ineffective] == ["refund"]
-    assert f"{__file__}:{above.__code__.co_firstlineno}" in found.problems[0]
+    register(elsewhere, "payment")
+    routes = [RouteInfo(None, "/x", endpoint=bare), RouteInfo(None, "/y", actions=("transfer",), endpoint=below)]
+    found = audit(routes, RouteRules(), (above, below, elsewhere))
+    assert [one.action for one in found.ineffective] == ["refund"], "another application's guard is none of ours"
+    assert f"{__file__}:{bare.__code__.co_firstlineno}" in found.problems[0]
     assert found.exit_code() == 1
 
 

@@ -11,7 +11,7 @@ from starlette.routing import Host, Mount, Router, WebSocketRoute
 from supervisor_guards.web import Coverage, RouteInfo, RouteRule, RouteRules, exempt_reason, location_of
 from supervisor_guards.web import audit as lay_over
 from supervisor_guards_asgi.facts import WEBSOCKET
-from supervisor_guards_asgi.ownguards import VERBS, dependency_actions, endpoint_actions, layer_actions
+from supervisor_guards_asgi.ownguards import VERBS, dependency_actions, endpoint_actions, layer_actions, own_modes
 from supervisor_guards_asgi.routing import enter, is_included
 
 MAX_ROUTES = 10_000
@@ -35,7 +35,7 @@ def audit(app: Any, rules: RouteRules | Iterable[RouteRule | Mapping[str, Any]] 
     rules that are wrong in themselves.
     """
     if rules is None:
-        rules = _rules_of(app)
+        rules = rules_around(app)
     elif not isinstance(rules, RouteRules):
         rules = RouteRules(rules)
     return lay_over(list_routes(app), rules)
@@ -64,7 +64,7 @@ def rules_of_endpoint(rules: RouteRules, app: Any, endpoint: Any, method: str) -
     return tuple(found.values())
 
 
-def _rules_of(app: Any) -> RouteRules:
+def rules_around(app: Any) -> RouteRules:
     """The rules of the middleware: one of the layers, or among those that Starlette has yet to build."""
     for layer in enter(app).layers:
         rules = getattr(layer, "rules", None)
@@ -124,7 +124,7 @@ def _leaf(route: Any, prefix: str, names: tuple[str, ...], guards: tuple[Any, ..
     name = getattr(route, "name", None)
     own = (*endpoint_actions(endpoint, None), *dependency_actions(route, None))
     layers = (*guards, getattr(route, "app", None))
-    return _info(methods, prefix + path, (*names, name) if name else (), endpoint, layers, own=own)
+    return _info(methods, prefix + path, (*names, name) if name else (), endpoint, layers, own=own, route=route)
 
 
 def _info(
@@ -135,6 +135,7 @@ def _info(
     layers: tuple[Any, ...],
     *,
     own: tuple[str, ...] = (),
+    route: Any = None,
     opaque: bool = False,
 ) -> RouteInfo:
     guarding = [action for layer in layers for action in layer_actions(layer, None)]
@@ -147,4 +148,5 @@ def _info(
         exempt_reason=exempt_reason(endpoint),
         opaque=opaque,
         endpoint=endpoint,
+        modes=own_modes(endpoint, layers, route),
     )

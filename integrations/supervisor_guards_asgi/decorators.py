@@ -22,6 +22,7 @@ from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import UserResolver, starlette_user
 from supervisor_guards_asgi.guards import RouteGuard, place_rule
 from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
+from supervisor_guards_asgi.ownguards import mode_of
 from supervisor_guards_asgi.routing import has_handler
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,7 +74,7 @@ def supervised_route(
             wrapped.__wrapped__ = endpoint
             if site.injects:
                 wrapped.__signature__ = _with_connection(endpoint)
-        return cast(F, register(wrapped, action, observes=mode == "shadow"))
+        return cast(F, register(wrapped, action, mode_of(rule)))
 
     return decorate
 

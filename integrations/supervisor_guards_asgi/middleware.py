@@ -71,6 +71,7 @@ class SupervisorMiddleware:
         self.unresolved_total = 0
         self._unresolved = unresolved
         self._user = user
+        self.own_guard = guard
         self._gate = Gate(guard, user, Holds(hold_seconds, max_holds))
         self._answers = Answers(review_url)
         self._startup = Startup(app, self.rules, self._gate, guard, strict)

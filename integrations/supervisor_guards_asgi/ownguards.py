@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from starlette.endpoints import HTTPEndpoint
 
-from supervisor_guards.web import actions_of
+from supervisor_guards.web import RouteRule, actions_of, modes_of
 from supervisor_guards_asgi.routing import Resolution
 
 VERBS = ("get", "head", "post", "put", "patch", "delete", "options", "query")
@@ -38,32 +38,60 @@ def endpoint_actions(endpoint: Any, method: str | None, *, observed: bool = True
 
 def layer_actions(layer: Any, method: str | None, *, observed: bool = True) -> Iterator[str]:
     """What the ASGI layers from `layer` inwards guard."""
-    for _ in range(_MAX_LAYERS):
-        if layer is None:
-            return
-        action = _action(layer, method, observed)
+    for one in _inwards(layer):
+        action = _action(one, method, observed)
         if action is not None:
             yield action
-        layer = getattr(layer, "app", None)
 
 
 def dependency_actions(route: Any, method: str | None, *, observed: bool = True) -> Iterator[str]:
     """What the FastAPI dependencies of `route` guard, nested ones included."""
+    for one in _dependencies(route):
+        action = _action(one, method, observed)
+        if action is not None:
+            yield action
+
+
+def own_modes(endpoint: Any, layers: Iterable[Any], route: Any) -> dict[str, str]:
+    """The modes that an endpoint's own guards set, by action."""
+    found = modes_of(endpoint)
+    if isinstance(endpoint, type) and issubclass(endpoint, HTTPEndpoint):
+        for verb in VERBS:
+            found.update(modes_of(getattr(endpoint, verb, None)))
+    around = [one for layer in layers for one in _inwards(layer)]
+    for one in (*around, *_dependencies(route)):
+        mode = mode_of(one.rule) if _action(one, None, observed=True) is not None else None
+        found.update({one.rule.action: mode} if mode is not None else {})
+    return found
+
+
+def mode_of(rule: RouteRule) -> str | None:
+    """The mode that a guard's rule sets; `on_review="shadow"` puts the whole call in shadow."""
+    return "shadow" if rule.on_review == "shadow" else rule.mode
+
+
+def _inwards(layer: Any) -> Iterator[Any]:
+    for _ in range(_MAX_LAYERS):
+        if layer is None:
+            return
+        yield layer
+        layer = getattr(layer, "app", None)
+
+
+def _dependencies(route: Any) -> Iterator[Any]:
     pending = [getattr(route, "dependant", None)]
     seen = 0
     while pending and seen < 10 * _MAX_LAYERS:
         dependant = pending.pop()
         seen += 1
-        action = _action(getattr(dependant, "call", None), method, observed)
-        if action is not None:
-            yield action
+        yield getattr(dependant, "call", None)
         pending += getattr(dependant, "dependencies", [])
 
 
 def _action(one: Any, method: str | None, observed: bool) -> str | None:
     """What a `RouteGuard` or a `requires` asks about: both have a `rule`, and a method `guarded_action(method)`."""
     ask = getattr(one, "guarded_action", None)
-    if ask is None or isinstance(one, type) or (one.rule.mode == "shadow" and not observed):
+    if ask is None or isinstance(one, type) or (mode_of(one.rule) == "shadow" and not observed):
         return None
     return ask(method)  # type: ignore[no-any-return]
 

@@ -2,61 +2,46 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import shlex
-import shutil
-import sys
-import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
 
-from supervisor_guards._cli import output
-from supervisor_guards._cli.decisions import cells, label, last_id
+from supervisor_guards._cli import first_look, output
+from supervisor_guards._cli.decisions import last_id
 from supervisor_guards._config import GuardConfig
 from supervisor_guards._default import set_guard
 from supervisor_guards._guard import Guard
-from supervisor_guards.embedded.errors import StoreUnavailable
-from supervisor_guards.embedded.folder import private_folder
 from supervisor_guards.embedded.parts import STARTER
 from supervisor_guards.embedded.rows import StoredDecision
 from supervisor_guards.embedded.supervisor import EmbeddedSupervisor
 
 ENFORCED = "refund"
-_FOLDER = ".supervisor-demo"
 
 
 @click.command()
 @click.option(
     "--state-dir",
     type=click.Path(file_okay=False),
-    default=_FOLDER,
+    default=first_look.FOLDER,
     show_default=True,
     help="Where the demo keeps its decision log.",
 )
 def demo(state_dir: str) -> None:
     """Run an example agent in shadow, show what would have been blocked, then enforce one action."""
-    folder = _writable(Path(state_dir))
-    with _quiet():
+    folder = first_look.writable(Path(state_dir))
+    with first_look.quiet():
         rows = _in_shadow(folder)
         refused = _enforced(folder)
-    caught = [row for row in rows if label(row) != "allow"]
     click.echo("An example agent worked through its tickets in shadow: every call was judged, none was stopped.")
-    columns = ("action", "payload", "verdict", "rule", "reason")
-    output.print_table(columns, map(cells, caught), title="What enforce would have blocked")
-    count = Counter(map(label, rows))
-    click.echo(
-        f"{len(rows)} calls, all ran. Enforce would have let {count['allow']} pass, denied {count['would deny']} "
-        f"and sent {count['would review']} to a reviewer."
-    )
+    first_look.print_caught(rows)
     click.echo(f"\nThe same agent with one action, {ENFORCED}, in enforce; the others stay in shadow:")
     for line in refused:
         click.echo(f"  {output.safe(line)}")
-    click.echo(_next_steps(folder))
+    guard = ("Decorate your own functions", f'@supervised("{ENFORCED}"), and let them run in shadow')
+    flip = f'configure(actions={{"{ENFORCED}": {{"mode": "enforce"}}}})'
+    first_look.print_next_steps(folder, STARTER, guard, flip)
 
 
 def _in_shadow(folder: Path) -> list[StoredDecision]:
@@ -94,44 +79,3 @@ def _guarding(guard: Guard) -> Iterator[Guard]:
             yield guard
     finally:
         set_guard(None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the log lines of the guard: the demo tells the same in its own words."""
-    logger = logging.getLogger("supervisor_guards")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
-def _writable(folder: Path) -> Path:
-    """`folder`, private to this user; a temporary one where it can't be written."""
-    try:
-        private_folder(folder)
-    except StoreUnavailable:
-        return Path(tempfile.mkdtemp(prefix=_FOLDER))
-    return folder if os.access(folder, os.W_OK | os.X_OK) else Path(tempfile.mkdtemp(prefix=_FOLDER))
-
-
-def _command() -> str:
-    """The command as it can be typed here: `make demo` doesn't put the environment on PATH."""
-    name = "supervisor-guards"
-    if shutil.which(name) is None and Path(sys.argv[0]).name == name:
-        return shlex.quote(sys.argv[0])
-    return name
-
-
-def _next_steps(folder: Path) -> str:
-    command = _command()
-    return f"""
-What to do next:
-  1. Make the policy yours:        cp {shlex.quote(str(STARTER))} supervisor.yaml
-  2. Check it, run its tests:      {command} policy check && {command} policy test
-  3. Decorate your own functions:  @supervised("{ENFORCED}"), and let them run in shadow
-  4. See what would be blocked:    {command} decisions
-     (of this demo:                SUPERVISOR_STATE_DIR={shlex.quote(str(folder))} {command} decisions)
-  5. Flip one action to enforce:   configure(actions={{"{ENFORCED}": {{"mode": "enforce"}}}})"""

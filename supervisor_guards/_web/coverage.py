@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from supervisor_guards._config import GuardConfig
+from supervisor_guards._decorators import GUARDED
 from supervisor_guards._web.endpoints import layers, location_of
 from supervisor_guards._web.routes import RouteInfo, RouteRules
 from supervisor_guards._web.rules import RouteRule
@@ -15,6 +17,7 @@ from supervisor_guards.errors import ConfigurationError
 
 F = TypeVar("F", bound=Callable[..., Any])
 _EXEMPT = "__supervisor_guards_exempt__"
+_VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
 class Wrapper(msgspec.Struct, frozen=True, weakref=True):
@@ -23,8 +26,8 @@ class Wrapper(msgspec.Struct, frozen=True, weakref=True):
     action: str
     name: str
     location: str
-    observes: bool = False
-    """In shadow whatever the settings are."""
+    mode: str | None = None
+    """The mode that the guard sets for itself."""
 
 
 class Covered(msgspec.Struct, frozen=True):
@@ -64,16 +67,29 @@ class Coverage(msgspec.Struct, frozen=True):
         return int(bool(self.problems) or (strict and bool(self.unguarded)))
 
 
+class Inspection(msgspec.Struct, frozen=True):
+    """What an adapter tells `supervisor-guards routes` of an application: its routes, and the rules laid over them.
+
+    `config` is that of the guard the application names; None where it uses the default one.
+    """
+
+    routes: tuple[RouteInfo, ...]
+    rules: RouteRules
+    config: GuardConfig | None = None
+
+
 def audit(routes: Iterable[RouteInfo], rules: RouteRules, wrappers: Iterable[Any] | None = None) -> Coverage:
     """Lay `rules` over the `routes` of an application.
 
     A route that only answers safe methods needs no guard; an opaque one does. `wrappers` are the guarded
-    wrappers to look for among the endpoints, by default all that adapters registered in this process.
+    wrappers to look for, by default all that adapters registered in this process: one is ineffective where a route
+    has the function inside it for its endpoint. Those of other applications are none of ours.
     """
     listed = tuple(routes)
     covered, unguarded, exempt = [], [], []
     for route in listed:
-        actions = tuple(dict.fromkeys([*(rule.action for rule in rules.of(route)), *route.actions]))
+        by_rule = [rule.action for rule in rules.of(route)]
+        actions = tuple(dict.fromkeys([*by_rule, *route.actions, *plain_actions_of(route.endpoint)]))
         if actions:
             covered.append(Covered(route, actions))
         elif route.exempt_reason is not None:
@@ -82,20 +98,20 @@ def audit(routes: Iterable[RouteInfo], rules: RouteRules, wrappers: Iterable[Any
             unguarded.append(route)
     reachable = {id(one) for route in listed for one in layers(route.endpoint)}
     known = registered() if wrappers is None else tuple(wrappers)
-    lost = tuple(_known[one] for one in known if one in _known and id(one) not in reachable)
+    lost = tuple(_known[one] for one in known if one in _known and _is_bypassed(one, reachable))
     return Coverage(tuple(covered), tuple(unguarded), tuple(exempt), rules.unmatched(listed), lost)
 
 
 _known: weakref.WeakKeyDictionary[Any, Wrapper] = weakref.WeakKeyDictionary()
 
 
-def register(wrapper: F, action: str, *, observes: bool = False) -> F:
+def register(wrapper: F, action: str, mode: str | None = None) -> F:
     """For adapters' decorators: note that `wrapper` guards an endpoint. It is kept weakly. Returns `wrapper`.
 
-    `observes` says that it is in shadow whatever the settings are.
+    `mode` is the one that the decorator was given.
     """
     name = getattr(wrapper, "__qualname__", repr(type(wrapper)))
-    _known[wrapper] = Wrapper(action, name, location_of(wrapper), observes)
+    _known[wrapper] = Wrapper(action, name, location_of(wrapper), mode)
     return wrapper
 
 
@@ -110,7 +126,20 @@ def actions_of(endpoint: Any, *, observed: bool = True) -> tuple[str, ...]:
     Without `observed`, not those of guards that are put in shadow where they stand.
     """
     found = [_known[one] for one in layers(endpoint) if _is_known(one)]
-    return tuple(dict.fromkeys(one.action for one in found if observed or not one.observes))
+    return tuple(dict.fromkeys(one.action for one in found if observed or one.mode != "shadow"))
+
+
+def modes_of(endpoint: Any) -> dict[str, str]:
+    """The modes that guards on `endpoint` set themselves, by action."""
+    found = [_known[one] for one in layers(endpoint) if _is_known(one)]
+    return {one.action: one.mode for one in found if one.mode is not None}
+
+
+def plain_actions_of(endpoint: Any) -> tuple[str, ...]:
+    """The actions that `supervised` and `supervised_async` on `endpoint` guard, or on a class's method for a verb."""
+    handlers = [getattr(endpoint, verb, None) for verb in _VERBS] if isinstance(endpoint, type) else []
+    found = [getattr(one, GUARDED, None) for each in (endpoint, *handlers) for one in layers(each)]
+    return tuple(dict.fromkeys(action for action in found if isinstance(action, str)))
 
 
 def supervised_exempt(*, reason: str) -> Callable[[F], F]:
@@ -132,6 +161,11 @@ def exempt_reason(endpoint: Any) -> str | None:
         if isinstance(reason, str):
             return reason
     return None
+
+
+def _is_bypassed(wrapper: Any, reachable: set[int]) -> bool:
+    """Whether requests reach what `wrapper` wraps, and not `wrapper`."""
+    return id(wrapper) not in reachable and any(id(one) in reachable for one in layers(wrapper))
 
 
 def _is_known(one: Any) -> bool:

@@ -31,6 +31,8 @@ class RouteInfo(msgspec.Struct, frozen=True):
     exempt_reason: str | None = None
     opaque: bool = False
     endpoint: Any = None
+    modes: Mapping[str, str] = {}
+    """The modes that its own guards set, by action."""
 
     @property
     def unsafe(self) -> bool:
