@@ -112,8 +112,10 @@ def test_every_kind_of_starlette_endpoint_is_guarded_as_what_it_is(
         assert allowed.content in (b"ok", b'{"amount": 1}')
         assert (ran[-1] is threading.main_thread()) == (kind != "function")
         assert {row.route for row in rows(guard)} == {"POST /m/refunds/{id}"}
-        verdicts = sorted(row.would_have or row.outcome for row in rows(guard))
-        assert verdicts == (["allow", "deny"] if mode == "enforce" or kind != "function" else ["deny", "deny"])
+        if mode == "shadow" and kind == "function":  # it doesn't read the body, so nobody knows what enforce would say
+            assert [row.status for row in rows(guard)] == ["unknown", "unknown"]
+        else:
+            assert sorted(row.would_have or row.outcome for row in rows(guard)) == ["allow", "deny"]
 
 
 def test_a_method_of_a_class_endpoint_can_be_guarded_alone(tmp_path: Path) -> None:
