@@ -57,11 +57,14 @@ class Caller:
         except Exception as error:
             return Pass() if self.rule.mode == "shadow" else Pass(no_guard(error))
         if connection is None:
-            rule, make = self.rule, source or _nothing
+            rule, make = self.rule, source or _no_request
             return _passed(
                 await guard.aadmit(rule.action, lambda args, kwargs: make(), (), {}, rule.on_review, rule.mode)
             )
-        held = await _held_body(connection, self.rule) if source is None else Body("unread")
+        try:
+            held = await _held_body(connection, self.rule) if source is None else Body("unread")
+        except Exception as error:
+            held, source = Body("streamed"), functools.partial(_raise, error)
         given = None if held is None else Given(held, source)
         if enforced(guard, [self.rule])[0]:
             return await self._enforced(guard, connection, given)
@@ -89,8 +92,12 @@ class Caller:
             after=lambda result: self._gate.observe(guard, [self.rule], seen_by_us, watch, place, state, result)
         )
 
-    def ask_at_once(self, guard: Guard, connection: HTTPConnection | None, source: Source) -> Pass:
-        """`ask` where nothing can be awaited: a generator's call. A review isn't waited for."""
+    def ask_at_once(self, guard: Guard, connection: HTTPConnection | None, source: Source | None) -> Pass:
+        """`ask` where nothing can be awaited: a generator's call. A review isn't waited for.
+
+        Without a `source` the payload would have to be read from the request, which can't be done here.
+        """
+        source = source or _no_request
         rule = at_once(guard, self.rule)
         if connection is None:
             return _passed(guard.admit(rule.action, lambda args, kwargs: source(), (), {}, rule.on_review, rule.mode))
@@ -195,8 +202,8 @@ def _passed(entry: Entry, facts: RequestFacts | None = None) -> Pass:
     return Pass(error, facts, [entry])
 
 
-def _nothing() -> dict[str, Any]:
-    return {}
+def _no_request() -> Any:
+    raise LookupError("the payload is made from the request, and there is none that could be read here")
 
 
 def _raise(error: Exception) -> Any:

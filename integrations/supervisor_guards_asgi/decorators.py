@@ -104,7 +104,7 @@ class _Site:
 
     def generated(self, connection: HTTPConnection | None, source: Any) -> Pass:
         """Ask about a generator's call, which can't be awaited."""
-        return self.caller.ask_at_once(self._guard or get_guard(), connection, source or dict)
+        return self.caller.ask_at_once(self._guard or get_guard(), connection, source)
 
     async def refuse(self, connection: HTTPConnection | None, passed: Pass) -> Any:
         """The answer for a refused call. Raises its error where nobody is there to be answered, or a handler is."""
@@ -170,9 +170,9 @@ def _sync(site: _Site) -> Callable[..., Any]:
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
         connection, source = site.taken(args, kwargs)
-        if connection is None:
-            passed = site.generated(None, source)
-        else:  # in a thread of the application's pool: the loop does the waiting
+        if connection is None or not _in_pool():
+            passed = site.generated(connection, source)
+        else:  # the loop does the waiting
             passed = anyio.from_thread.run(site.caller.ask, connection, source)
         if passed.gone:
             return Response(status_code=_CLIENT_GONE)
@@ -203,6 +203,15 @@ def _generator(site: _Site) -> Callable[..., Any]:
 
 
 _WRAPPERS = {"coroutine": _coroutine, "sync": _sync, "generator": _generator}
+
+
+def _in_pool() -> bool:
+    """Whether this is a thread of the application's pool, as for every plain endpoint that a server calls."""
+    try:
+        anyio.from_thread.check_cancelled()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _ended(passed: Pass, result: str) -> None:

@@ -28,8 +28,8 @@ def headers_of(scope: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def header_values(scope: Mapping[str, Any], name: bytes) -> list[str]:
-    """Every value of one header; `name` in lower case."""
-    return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
+    """Every value of one header; `name` in lower case, as servers have to give them (ASGI, HTTP scope)."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def label(scope: Mapping[str, Any], template: str | None) -> str:

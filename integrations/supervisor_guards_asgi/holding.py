@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from typing import Any
 
@@ -65,34 +64,27 @@ class Holds:
 
 async def abandon(guard: Guard, action_id: str) -> None:
     """Close a review that nobody waits for any more: its action can't run by itself later."""
-    desk = _desk(guard)
-    if desk is None:
+    store = _store(guard)
+    if store is None:
         return
-    from supervisor_guards.embedded.desk import Principal
-
-    call = functools.partial(desk.abandon, action_id, Principal(_NAME), "the client hung up")
     try:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(call)
+            await anyio.to_thread.run_sync(store.resolve, action_id, "abandoned", _NAME, "the client hung up")
     except Exception:  # decided in the same moment, or a store that fails: the action doesn't run either way
         logger.warning("the review %s could not be abandoned", action_id, exc_info=True)
 
 
 async def case_of(guard: Guard, action_id: str) -> Any:
-    """The review of `action_id`, with its subject and status; None where there is none, or no desk to ask."""
-    desk = _desk(guard)
-    if desk is None:
+    """The review of `action_id`, with its subject and status; None where there is none, or no store to ask."""
+    store = _store(guard)
+    if store is None:
         return None
     try:
-        return await anyio.to_thread.run_sync(desk.review, action_id)
+        return await anyio.to_thread.run_sync(store.case, action_id)
     except LookupError:
         return None
 
 
-def _desk(guard: Guard) -> Any:
-    store: Any = getattr(guard.supervisor, "store", None)
-    if store is None:
-        return None
-    from supervisor_guards.embedded.desk import ReviewDesk  # on use: it brings the store along
-
-    return ReviewDesk(store)
+def _store(guard: Guard) -> Any:
+    """The store of an embedded supervisor; a service's reviews aren't ours to close."""
+    return getattr(guard.supervisor, "store", None)

@@ -27,7 +27,7 @@ from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import WEBSOCKET, UserResolver, label, method_of, starlette_user
 from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
 from supervisor_guards_asgi.ownguards import own_actions
-from supervisor_guards_asgi.routing import Resolution, enter, resolve
+from supervisor_guards_asgi.routing import Entered, Resolution, enter, resolve
 from supervisor_guards_asgi.within import Within
 
 logger = logging.getLogger("supervisor_guards")
@@ -76,6 +76,7 @@ class SupervisorMiddleware:
         self._gate = Gate(guard, user, Holds(hold_seconds, max_holds))
         self._answers = Answers(review_url)
         self._told: set[str] = set()
+        self._entered: Entered | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -91,7 +92,7 @@ class SupervisorMiddleware:
             await self._serve(scope, receive, Outcome(send), state)
             return
         inner = self._inner(scope)
-        resolution = resolve(inner, scope)
+        resolution = resolve(inner, scope, self._entered if inner is self.app else None)
         rules = self._rules_of(scope, resolution)
         before = scope.get("endpoint")
         outcome = Outcome(send)
@@ -113,7 +114,7 @@ class SupervisorMiddleware:
         resolution: Resolution,
         state: RequestState,
     ) -> None:
-        delegated = own_actions(resolution, method_of(scope))
+        delegated = self._own_actions(resolution, scope)
         state.guarded = tuple(rule.action for rule in rules)
         state.delegated = frozenset(state.guarded) & delegated
         own = [rule for rule in rules if rule.action not in state.delegated]
@@ -199,21 +200,34 @@ class SupervisorMiddleware:
 
     def _inner(self, scope: Scope) -> Any:
         """The application to ask. Where a layer hides it, the one whose own stack holds this middleware."""
+        if self._entered is None:
+            self._entered = _entered(self.app)
+        if self._entered is None or self._entered.router is not None:
+            return self.app
         app = scope.get("app")
-        if enter(self.app).router is None and app is not None and self in enter(_stack(app)).layers:
-            return getattr(app, "router", self.app)
-        return self.app
+        if app is None or self not in enter(_stack(app)).layers:
+            return self.app
+        return getattr(app, "router", self.app)
+
+    def _own_actions(self, resolution: Resolution, scope: Scope) -> frozenset[str]:
+        try:
+            return own_actions(resolution, method_of(scope))
+        except Exception:  # an endpoint whose attributes can't be looked at: then both ask
+            logger.warning("the guards of an endpoint could not be looked for", exc_info=True)
+            return frozenset()
 
     def _check(self, scope: Scope, inner: Any, resolution: Resolution, before: Any, state: RequestState) -> None:
+        """The tripwire: did an endpoint run that a rule is meant for, without a decision?"""
         ran = scope.get("endpoint")
-        if ran is before or ran is resolution.endpoint:
-            if resolution.outcome == "matched" and state.guarded:
-                self.tripwire.check(state, state.guarded, label(scope, resolution.template))
-            return
-        if resolution.opaque or ran is None:
-            return
-        guarded = rules_of_endpoint(self.rules, inner, ran, method_of(scope))
-        self.tripwire.check(state, tuple(rule.action for rule in guarded), label(scope, None))
+        try:
+            if ran is before or ran is resolution.endpoint:
+                if state.guarded:
+                    self.tripwire.check(state, state.guarded, label(scope, resolution.template))
+            elif not resolution.opaque:
+                guarded = rules_of_endpoint(self.rules, inner, ran, method_of(scope))
+                self.tripwire.check(state, tuple(rule.action for rule in guarded), label(scope, None))
+        except Exception:
+            logger.error("what ran could not be compared with what was expected", exc_info=True)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         failed: ConfigurationError | None = None
@@ -272,6 +286,14 @@ def rules_for(
         had = {rule.action for rule in found}
         found += tuple(one for one in rules.for_route("GET", template, names, endpoint) if one.action not in had)
     return found
+
+
+def _entered(app: Any) -> Entered | None:
+    """Where the wrapped application's router is. The layers around it stay as they were built."""
+    try:
+        return enter(app)
+    except Exception:  # attributes that can't be looked at: matching will say that it can't tell
+        return None
 
 
 def _stack(app: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from starlette.endpoints import HTTPEndpoint
 
@@ -13,15 +13,6 @@ from supervisor_guards_asgi.routing import Resolution
 VERBS = ("get", "head", "post", "put", "patch", "delete", "options", "query")
 """The methods that an `HTTPEndpoint` may have."""
 _MAX_LAYERS = 100
-
-
-@runtime_checkable
-class OwnGuard(Protocol):
-    """A route-level guard that isn't a decorated endpoint: an ASGI layer, or a FastAPI dependency."""
-
-    def guarded_action(self, method: str | None) -> str | None:
-        """The action it asks about for `method` (upper-case; None: for any), or None."""
-        ...
 
 
 def own_actions(resolution: Resolution, method: str) -> frozenset[str]:
@@ -67,9 +58,9 @@ def dependency_actions(route: Any, method: str | None) -> Iterator[str]:
 
 
 def _action(one: Any, method: str | None) -> str | None:
-    if isinstance(one, type) or not isinstance(one, OwnGuard):
-        return None
-    return one.guarded_action(method)
+    """What a `RouteGuard` or a `requires` asks about: both have a method `guarded_action(method)`."""
+    ask = getattr(one, "guarded_action", None)
+    return ask(method) if ask is not None and not isinstance(one, type) else None
 
 
 def _verbs(endpoint: type[HTTPEndpoint], method: str | None) -> tuple[str, ...]:

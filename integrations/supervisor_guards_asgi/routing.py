@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebS
 Outcome = Literal["matched", "nothing", "unknown"]
 _MAX_LAYERS = 100
 _FASTAPI = "fastapi"
+_DISPATCHING = ("__init__", "__await__", "dispatch", "method_not_allowed")
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -74,10 +75,13 @@ def enter(app: Any) -> Entered:
     return Entered(None, found, None)
 
 
-def resolve(app: Any, scope: Mapping[str, Any]) -> Resolution:
-    """What `app` will do with the request of `scope`, an http or websocket one. `scope` stays as it is."""
+def resolve(app: Any, scope: Mapping[str, Any], entered: Entered | None = None) -> Resolution:
+    """What `app` will do with the request of `scope`, an http or websocket one. `scope` stays as it is.
+
+    `entered` is what `enter(app)` answered before, where that can't have changed.
+    """
     try:
-        return _Descent(scope).run(app)
+        return _Descent(scope).run(app, entered)
     except Exception as error:  # a convertor or a route of the application's own that fails to match
         return Resolution("unknown", reason=f"matching raised {type(error).__name__}")
 
@@ -95,9 +99,9 @@ class _Descent:
         self.patterns: list[tuple[Any, str]] = []
         self.seen: set[tuple[int, str]] = set()
 
-    def run(self, app: Any) -> Resolution:
+    def run(self, app: Any, entered: Entered | None) -> Resolution:
         while True:
-            entered = enter(app)
+            entered = entered or enter(app)
             self.chain += entered.layers
             if entered.root_path is not None:
                 self.scope["root_path"] = entered.root_path
@@ -117,7 +121,7 @@ class _Descent:
             if match is Match.FULL and isinstance(route, (Mount, Host)):
                 self._pass(route)
                 self.scope.update(child)
-                app = route.app
+                app, entered = route.app, None
                 continue
             return self._leaf(match, child, route)
 
@@ -220,7 +224,7 @@ def has_handler(endpoint: Any, method: str) -> bool:
     """Whether `endpoint` would run for `method`: a class with one method for each verb answers 405 itself."""
     if not isinstance(endpoint, type) or not issubclass(endpoint, HTTPEndpoint):
         return True
-    if any(getattr(endpoint, name) is not getattr(HTTPEndpoint, name) for name in ("dispatch", "method_not_allowed")):
+    if any(getattr(endpoint, name) is not getattr(HTTPEndpoint, name) for name in _DISPATCHING):
         return True
     names = ("head", "get") if method.upper() == "HEAD" else (method.lower(),)
     return any(getattr(endpoint, name, None) is not None for name in names)

@@ -92,14 +92,13 @@ def test_a_guarded_stream_flows_and_hears_of_the_hang_up(tmp_path: Path) -> None
 
     class Hanging(Exchange):
         async def receive(self) -> dict[str, Any]:
-            if not self.pending:
+            if not self.pending and not hung_up.is_set():
                 await hung_up.wait()
             return await super().receive()
 
     async def main() -> Exchange:
         exchange = Hanging(chunks(b'{"amount": 1}'))
-        scope = http_scope("POST", "/refunds", headers=JSON, asgi={"version": "3.0", "spec_version": "2.4"})
-        await app(scope, exchange.receive, exchange.send)
+        await app(http_scope("POST", "/refunds", headers=JSON), exchange.receive, exchange.send)
         return exchange
 
     with guarding(tmp_path) as guard:

@@ -319,7 +319,8 @@ def test_routes_added_later_are_guarded(tmp_path: Path) -> None:
         served = app.inside(tree)
         assert call(served, http_scope("GET", "/late")).status == 404
         router.add_api_route("/late", app.path_operation("late"))
-        assert call(served, http_scope("GET", "/late")).status == 403
+        # Before 0.137 FastAPI copies a router's routes when it includes it, so there a late one doesn't exist.
+        assert call(served, http_scope("GET", "/late")).status == (403 if len(tree.routes) == 5 else 404)
         assert app.ran == []
 
 
