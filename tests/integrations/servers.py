@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import itertools
 import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
-import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from supervisor_guards.embedded.rows import StoredDecision
+from supervisor_guards.embedded.store import Store
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -35,19 +37,6 @@ COMMANDS = {
     "gunicorn": ("-m", "gunicorn", "--bind", "fd://{fd}", "--worker-class", "asgi", "--log-level", "warning"),
 }
 NO_LIFESPAN = {"uvicorn-h11": ("--lifespan", "off")}
-
-
-class Row(NamedTuple):
-    """A decision, as the log has it."""
-
-    action_id: str
-    action_type: str
-    route: str | None
-    outcome: str
-    would_have: str | None
-    reasons: tuple[str, ...]
-    result: str | None
-    payload: Any
 
 
 class Server:
@@ -76,10 +65,13 @@ class Server:
         return answer
 
     def raw(self, method: str, target: str, variant: str, body: bytes = b"", headers: Any = ()) -> bytes:
-        """Everything the server sends in answer to one request, whose connection it then closes."""
+        """The answer to one request as the server wrote it; empty where it hangs up instead."""
         with self.connect() as connection:
-            connection.sendall(message(method, target, variant, body, headers))
-            return read_all(connection)
+            tee = Tee(connection)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection.sendall(message(method, target, variant, body, headers))
+                parsed(tee, method)
+            return bytes(tee.copy)
 
     def exchange(
         self, method: str, target: str, variant: str, body: bytes = b"", headers: Any = ()
@@ -92,13 +84,13 @@ class Server:
     def mark(self, variant: str) -> None:
         """From here on `rows` and `ran` count."""
         self.control(f"/flush?variant={variant}")
-        self._last[variant] = max((number for number, _ in self._stored(variant)), default=0)
+        self._last[variant] = len(self.stored(variant))
         self._noted = len(self._notes())
 
-    def rows(self, variant: str) -> list[Row]:
+    def rows(self, variant: str) -> list[StoredDecision]:
         """The decisions since the mark, once no request is in progress."""
         self.control(f"/flush?variant={variant}")
-        return [row for number, row in self._stored(variant) if number > self._last.get(variant, 0)]
+        return self.stored(variant)[self._last.get(variant, 0) :]
 
     def ran(self, variant: str) -> list[str]:
         """`NAME TAG` of each endpoint that ran since the mark, once no request is in progress."""
@@ -110,17 +102,17 @@ class Server:
             return (self.folder / "ran").read_text().splitlines()
         return []
 
-    def database(self, variant: str) -> Path:
-        return self.folder / variant / ".supervisor" / "decisions.db"
+    def state(self, variant: str) -> Path:
+        """The folder of the variant's keys and decisions."""
+        return self.folder / variant / ".supervisor"
 
-    def _stored(self, variant: str) -> list[tuple[int, Row]]:
-        path = self.database(variant)
-        if not path.exists():
+    def stored(self, variant: str) -> list[StoredDecision]:
+        """All decisions in the store, oldest first."""
+        path = self.state(variant) / "decisions.db"
+        if not path.exists():  # the variant's first request is still to come
             return []
-        names = ", ".join(Row._fields)
-        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE)) as database:
-            found = database.execute(f"SELECT id, {names} FROM sg_decisions ORDER BY id").fetchall()
-        return [(number, _row(*values)) for number, *values in found]
+        with contextlib.closing(Store(f"sqlite:///{path}")) as store:
+            return store.decisions(limit=100_000)[::-1]
 
     def stop(self) -> str:
         """End the server; what it wrote to standard error."""
@@ -173,23 +165,28 @@ def message(method: str, target: str, variant: str, body: bytes = b"", headers: 
     return "\r\n".join((*lines, "", "")).encode() + body
 
 
-def read_all(connection: socket.socket) -> bytes:
-    """Everything until the other side closes."""
-    return b"".join(iter(lambda: connection.recv(65_536), b""))
+class Tee(io.RawIOBase):
+    """What is read from a socket, with a copy. Not every server closes the connection at the answer's end."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.copy = bytearray()
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self.connection.recv_into(buffer)
+        self.copy += bytes(buffer[:count])
+        return count
 
 
-def parsed(connection: socket.socket, method: str) -> tuple[int, dict[str, str], bytes]:
+def parsed(connection: Any, method: str) -> tuple[int, dict[str, str], bytes]:
     """The answer on `connection`: status, headers in lower case, body."""
     response = http.client.HTTPResponse(connection, method=method)
     with response:
         response.begin()
         return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
-
-
-def quoted(text: str) -> str:
-    return urllib.parse.quote(text, safe="")
-
-
-def _row(*values: Any) -> Row:
-    row = Row(*values)
-    return row._replace(reasons=tuple(json.loads(values[5])), payload=json.loads(values[7] or "null"))
