@@ -2,7 +2,7 @@
 
 `app` holds all variants in one process, and the header `x-variant` chooses: `bare`; the same in `shadow` and in
 `enforce`; and in shadow with a supervisor that denies everything, raises, or hangs. None of them gets a lifespan.
-The variant `control` is for tests that wait for something. `alone` is `enforce` by itself, with its lifespan.
+The variant `control` is for tests that wait for something.
 """
 
 from __future__ import annotations
@@ -104,12 +104,6 @@ class Variants:
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return
-
-
-def __getattr__(name: str) -> Any:
-    if name != "alone":  # made where it is asked for: its guard is the only one on that store
-        raise AttributeError(name)
-    return app.make("enforce")
 
 
 app = Variants()

@@ -130,8 +130,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(kind: str, folder: Path, target: str = "app", options: tuple[str, ...] = ()) -> Iterator[Server]:
-    """`target` of `server_app` on a server of `kind`, ready; ended afterwards, if the block hasn't done it."""
+def serving(kind: str, folder: Path, module: str = "server_app", options: tuple[str, ...] = ()) -> Iterator[Server]:
+    """The `app` of `module` on a server of `kind`, ready; ended afterwards, if the block hasn't done it."""
     (folder / "file.txt").write_bytes(bytes(range(256)) * 40)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
     environment["SERVER_APP_FOLDER"] = str(folder)
@@ -140,7 +140,7 @@ def serving(kind: str, folder: Path, target: str = "app", options: tuple[str, ..
         descriptor = listener.fileno()
         command = [part.format(fd=descriptor) for part in (*COMMANDS[kind], *options)]
         process = subprocess.Popen(
-            [sys.executable, *command, f"tests.integrations.server_app:{target}"],
+            [sys.executable, *command, f"tests.integrations.{module}:app"],
             cwd=folder, env=environment, pass_fds=[descriptor], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
         port = listener.getsockname()[1]
