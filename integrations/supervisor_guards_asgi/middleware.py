@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-import anyio.to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supervisor_guards import Guard
@@ -21,13 +20,14 @@ from supervisor_guards.errors import (
 from supervisor_guards.web import SAFE_METHODS, STATE_KEY, RequestState, RouteRule, RouteRules, Tripwire, serving
 from supervisor_guards_asgi.answers import Answering, Answers, Outcome
 from supervisor_guards_asgi.asking import enforced, no_guard
-from supervisor_guards_asgi.audit import check, rules_of_endpoint
+from supervisor_guards_asgi.audit import rules_of_endpoint
 from supervisor_guards_asgi.bodies import Prefix, Watch
 from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import WEBSOCKET, UserResolver, label, method_of, starlette_user
 from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
 from supervisor_guards_asgi.ownguards import own_actions
 from supervisor_guards_asgi.routing import Entered, Resolution, enter, resolve
+from supervisor_guards_asgi.startup import Startup
 from supervisor_guards_asgi.within import Within
 
 logger = logging.getLogger("supervisor_guards")
@@ -69,12 +69,11 @@ class SupervisorMiddleware:
         self.rules = RouteRules(rules)
         self.tripwire = Tripwire()
         self.unresolved_total = 0
-        self._own_guard = guard
         self._unresolved = unresolved
-        self._strict = strict
         self._user = user
         self._gate = Gate(guard, user, Holds(hold_seconds, max_holds))
         self._answers = Answers(review_url)
+        self._startup = Startup(app, self.rules, self._gate, guard, strict)
         self._told: set[str] = set()
         self._entered: Entered | None = None
 
@@ -82,7 +81,7 @@ class SupervisorMiddleware:
         if scope["type"] in ("http", "websocket"):
             await self._request(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
+            await self._startup(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -94,7 +93,9 @@ class SupervisorMiddleware:
         inner = self._inner(scope)
         resolution = resolve(inner, scope, self._entered if inner is self.app else None)
         rules = self._rules_of(scope, resolution)
-        before = scope.get("endpoint")
+        if not rules and resolution.opaque and inner is self.app and self._blind():
+            resolution = Resolution("unknown", reason="the application shows no router")
+        before = {key: scope.get(key) for key in ("endpoint", "path", "method", "root_path")}
         outcome = Outcome(send)
         if resolution.outcome == "unknown" and await self._unresolved_refused(scope, resolution, outcome):
             return
@@ -209,6 +210,10 @@ class SupervisorMiddleware:
             return self.app
         return getattr(app, "router", self.app)
 
+    def _blind(self) -> bool:
+        """Whether the wrapped application shows no router: where its endpoints are can't be told then."""
+        return self._entered is not None and self._entered.router is None
+
     def _own_actions(self, resolution: Resolution, scope: Scope) -> frozenset[str]:
         try:
             return own_actions(resolution, method_of(scope))
@@ -216,11 +221,18 @@ class SupervisorMiddleware:
             logger.warning("the guards of an endpoint could not be looked for", exc_info=True)
             return frozenset()
 
-    def _check(self, scope: Scope, inner: Any, resolution: Resolution, before: Any, state: RequestState) -> None:
+    def _check(
+        self, scope: Scope, inner: Any, resolution: Resolution, before: Mapping[str, Any], state: RequestState
+    ) -> None:
         """The tripwire: did an endpoint run that a rule is meant for, without a decision?"""
         ran = scope.get("endpoint")
         try:
-            if ran is before or ran is resolution.endpoint:
+            if scope["path"] != before["path"] or scope.get("method") != before["method"]:
+                # A layer inside of this one rewrote the request: what it has become is what ran.
+                resolution = resolve(inner, {**scope, "root_path": before["root_path"] or "", "path_params": {}})
+                guarded = self._rules_of(scope, resolution)
+                self.tripwire.check(state, tuple(rule.action for rule in guarded), label(scope, resolution.template))
+            elif ran is before["endpoint"] or ran is resolution.endpoint:
                 if state.guarded:
                     self.tripwire.check(state, state.guarded, label(scope, resolution.template))
             elif not resolution.opaque:
@@ -228,53 +240,6 @@ class SupervisorMiddleware:
                 self.tripwire.check(state, tuple(rule.action for rule in guarded), label(scope, None))
         except Exception:
             logger.error("what ran could not be compared with what was expected", exc_info=True)
-
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        failed: ConfigurationError | None = None
-
-        async def checking(message: Message) -> None:
-            nonlocal failed
-            if failed is not None:
-                return
-            if message["type"] == "lifespan.startup.complete":
-                failed = await self._start()
-                if failed is not None:
-                    await send({"type": "lifespan.startup.failed", "message": str(failed)})
-                    raise failed
-            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-                await self._stop()
-            await send(message)
-
-        try:
-            await self.app(scope, receive, checking)
-        except ConfigurationError as error:
-            if error is not failed:
-                raise
-
-    async def _start(self) -> ConfigurationError | None:
-        """Look over rules and routes once the application has started; what is found stops it if it enforces."""
-        try:
-            guard = await self._gate.guard()
-            problems, ineffective = check(self.app, self.rules)
-            stops = bool(enforced(guard, list(self.rules))[0])
-        except ConfigurationError as error:
-            return error
-        except Exception:
-            logger.error("the routes could not be looked over", exc_info=True)
-            return None
-        for problem in (*problems, *ineffective):
-            logger.warning("%s", problem)
-        serious = [*(problems if stops or self._strict else ()), *(ineffective if self._strict else ())]
-        return ConfigurationError(serious) if serious else None
-
-    async def _stop(self) -> None:
-        try:
-            if self._own_guard is not None:
-                await self._own_guard.aclose()
-            else:
-                await anyio.to_thread.run_sync((await self._gate.guard()).flush)
-        except Exception:
-            logger.error("the guard could not be closed", exc_info=True)
 
 
 def rules_for(

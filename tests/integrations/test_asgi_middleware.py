@@ -128,3 +128,24 @@ def test_an_endpoint_that_ran_undecided_trips_the_wire(tmp_path: Path, monkeypat
         monkeypatch.setattr(module, "resolve", lambda *args: Resolution("nothing"))
         call(app, http_scope("GET", "/x"))
         assert ours[0].tripwire.guard_bypass_total == 1
+
+
+def test_a_request_rewritten_inside_of_the_guard_trips_the_wire(tmp_path: Path, caplog: Any) -> None:
+    class Rewrite:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            scope["path"] = "/refunds"
+            await self.app(scope, receive, send)
+
+    with guarding(tmp_path) as guard:
+        ours = Middleware(SupervisorMiddleware, guard=guard, rules=[{"route": "/refunds", "action": "refund"}])
+        routes = [Route("/refunds", _coroutine), Route("/old", _coroutine)]
+        app = Starlette(routes=routes, middleware=[ours, Middleware(Rewrite)])
+        call(app, http_scope("GET", "/old"))
+        assert "ran without a decision" in caplog.text
+        right = Starlette(routes=routes, middleware=[Middleware(Rewrite), ours])
+        caplog.clear()
+        call(right, http_scope("GET", "/old"))
+        assert "ran without a decision" not in caplog.text

@@ -374,3 +374,27 @@ def test_only_our_key_is_added_to_the_scope(tmp_path: Path) -> None:
             before, after = seen
             assert set(after) - set(before) == {"supervisor_guards"}
             assert {key: after[key] for key in before} == before
+
+
+def _hiding(app: Any) -> Any:
+    """Middleware as a function, through which no router can be seen."""
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    return middleware
+
+
+def test_a_layer_that_hides_the_router_hides_no_endpoint(tmp_path: Path) -> None:
+    with guarding(tmp_path, NO) as guard:
+        app = App(guard, [("POST /refunds", "refund")])
+        routes = [Route("/refunds", app.endpoint("x"), methods=["POST"]), Route("/free", app.endpoint("free"))]
+        inside = Starlette(routes=routes)
+        inside.add_middleware(_hiding)
+        app.inside(inside)
+        assert call(inside, http_scope("POST", "/refunds")).status == 403
+        assert call(inside, http_scope("GET", "/free")).status == 200
+        around = app.around(_hiding(Starlette(routes=routes)))
+        assert call(around, http_scope("POST", "/refunds")).status == 400  # it can't be told where this goes
+        assert call(around, http_scope("GET", "/free")).status == 200
+        assert app.ran == ["free", "free"]
