@@ -137,6 +137,7 @@ def serving(kind: str, folder: Path, module: str = "server_app", options: tuple[
     environment["SERVER_APP_FOLDER"] = str(folder)
     environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "integrations")))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener, (folder / "log").open("wb") as log:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # uvicorn leaves it out where it inherits
         descriptor = listener.fileno()
         command = [part.format(fd=descriptor) for part in (*COMMANDS[kind], *options)]
         process = subprocess.Popen(
