@@ -11,6 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, CloseConnection, Event, TextMessage
+from wsproto.events import Request as Handshake
 
 from supervisor_guards import GuardConfig
 from supervisor_guards.embedded.desk import Principal, ReviewDesk
@@ -217,6 +220,32 @@ def test_a_denied_websocket_is_refused_before_it_is_accepted(server: Server, mod
     assert server.ran(mode) == (["socket -"] if mode == "shadow" else [])
     (row,) = server.rows(mode)
     assert (row.action_type, row.would_have or row.outcome) == ("socket", "deny")
+
+
+@pytest.mark.parametrize("variant", ["bare", "shadow", "enforce"])
+def test_an_allowed_websocket_is_served(server: Server, variant: str) -> None:
+    server.mark(variant)
+    client = WSConnection(ConnectionType.CLIENT)
+    with server.connect() as connection:
+        connection.sendall(client.send(Handshake(host="testserver", target="/ws/open", extra_headers=[_on(variant)])))
+        seen: list[type[Event]] = []
+        while CloseConnection not in seen:
+            client.receive_data(connection.recv(65_536) or None)
+            for event in client.events():
+                seen.append(type(event))
+                if isinstance(event, AcceptConnection):
+                    connection.sendall(client.send(TextMessage("hello")))
+                elif isinstance(event, TextMessage):
+                    assert event.data == "hello!"
+                elif isinstance(event, CloseConnection):
+                    connection.sendall(client.send(event.response()))
+    assert seen == [AcceptConnection, TextMessage, CloseConnection]
+    assert server.ran(variant) == ["socket -"]
+    assert [row.action_type for row in server.rows(variant)] == ([] if variant == "bare" else ["watched"])
+
+
+def _on(variant: str) -> tuple[bytes, bytes]:
+    return b"x-variant", variant.encode()
 
 
 @contextlib.contextmanager
