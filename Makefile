@@ -23,10 +23,10 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
+.PHONY: help demo test test-asgi-versions test-asgi-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+: .*## ' Makefile | sed -E 's/^([a-z]+): .*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+: .*## ' Makefile | sed -E 's/^([a-z-]+): .*## /  make \1\t/' | expand -t 16
 
 # Four stamps, each on top of the one before: what a user installs, what the example application needs, what the suite
 # needs, everything.
@@ -58,6 +58,14 @@ demo: $(VENV)/.stamp-demo ## a first look: a web service and its agent in shadow
 test: $(VENV)/.stamp-test ## the test suite, on all cores
 	@$(PY) -c 'import platform, sys; print("Python", platform.python_version(), sys.executable)'
 	$(PY) -m pytest -n $(PYTEST_WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
+
+ASGI_ROWS ?= floor middle
+
+test-asgi-versions: $(VENV)/.stamp-base ## the ASGI adapter on older Starlette and FastAPI
+	@set -e; for row in $(ASGI_ROWS); do $(PY) tests/integrations/versions.py $$row $(PYTEST_ARGS); done
+
+test-asgi-alone: $(VENV)/.stamp-base ## the ASGI adapter without FastAPI, and without Starlette
+	@set -e; for row in starlette bare; do $(PY) tests/integrations/versions.py $$row; done
 
 bench: $(VENV)/.stamp-test ## the table of docs/performance.md
 	$(PY) -m benchmarks

@@ -5,6 +5,11 @@
 >>> # app.add_middleware(SupervisorMiddleware, rules=[rule])
 """
 
+try:
+    import starlette  # noqa: F401
+except ImportError as error:
+    raise ImportError("supervisor_guards_asgi needs Starlette: install supervisor-guards[asgi]") from error
+
 from supervisor_guards.web import RouteRule, User, supervised_exempt
 from supervisor_guards_asgi.answers import Refused, refusal_handler
 from supervisor_guards_asgi.audit import audit, list_routes

@@ -1,0 +1,16 @@
+"""Fixtures of the adapters' tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integrations.servers import COMMANDS, Server, serving
+
+
+@pytest.fixture(scope="session", params=COMMANDS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """All variants of the application on one server of each kind, shared by the session."""
+    with serving(request.param, tmp_path_factory.mktemp(request.param)) as one:
+        yield one
