@@ -5,7 +5,7 @@ No framework is imported here, nothing waits for the network, and no verdict is 
 
 from supervisor_guards._markers import Unreadable, Unusable
 from supervisor_guards._model import Entry
-from supervisor_guards._web.admission import aadmit, admit, enforces, serving
+from supervisor_guards._web.admission import aadmit, admit, answers_at_once, enforces, serving
 from supervisor_guards._web.approvals import APPROVAL_HEADER, MAX_APPROVALS, approvals
 from supervisor_guards._web.bodies import DEFAULT_MAX_BODY_BYTES, Body, BodyStatus, File, parse_body
 from supervisor_guards._web.coverage import (
@@ -60,6 +60,7 @@ __all__ = [
     "aadmit",
     "actions_of",
     "admit",
+    "answers_at_once",
     "apayload_source",
     "approvals",
     "audit",

@@ -49,10 +49,13 @@ class Prefix:
         while not self.gone:
             if self._size > cap or self._error is not None:
                 await anyio.sleep_forever()
+            ended = self.complete
             try:
                 self._note(await self._receive())
             except Exception as error:  # the application's to handle, when it reads that far
                 self._error = error
+            if ended and not self.gone:  # a server that goes on after the end would be asked again for ever
+                await anyio.sleep_forever()
 
     def peek(self, cap: int) -> Receive:
         """A `receive` for one more reader, who takes nothing away. Raises `BodyTooLarge` beyond `cap` bytes."""

@@ -20,6 +20,7 @@ from supervisor_guards.web import (
     RouteRule,
     User,
     aadmit,
+    answers_at_once,
     apayload_source,
     approvals,
 )
@@ -88,6 +89,8 @@ class Gate:
         except Exception as error:
             return broken(error, rules[0].action)
         gone, ruling = anyio.Event(), Ruling(gone=True)
+        if answers_at_once(guard) and not any(blocks(guard, one.rule) for one in asked):
+            return await self._judged(guard, asked, ids, state, gone)  # over before a client could leave
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch, prefix, cap, gone)
             ruling = await self._judged(guard, asked, ids, state, gone)

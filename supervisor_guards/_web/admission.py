@@ -55,6 +55,14 @@ def enforces(guard: Guard, rule: RouteRule | str) -> bool:
     return guard.config.terms(action, on_review=on_review, mode=mode, in_request=True).mode != "shadow"
 
 
+def answers_at_once(guard: Guard) -> bool:
+    """Whether no decision waits for anything before the action may run: judged in the process, recorded later.
+
+    Nothing is lost then by not watching whether the client is still there.
+    """
+    return guard.config.audit == "async" and getattr(guard.supervisor, "in_process", False) is True
+
+
 def _terms(rule: RouteRule | str) -> tuple[str, str | None, str | None]:
     return (rule, None, None) if isinstance(rule, str) else (rule.action, rule.on_review, rule.mode)
 

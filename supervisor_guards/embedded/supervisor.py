@@ -45,6 +45,9 @@ class EmbeddedSupervisor:
     committed before `evaluate` returns it.
     """
 
+    in_process = True
+    """Verdicts come from this process: an allow waits for nothing."""
+
     def __init__(
         self,
         open_policy: Callable[[], PolicySource],

@@ -348,3 +348,21 @@ def test_what_a_peeking_reader_takes_is_there_for_the_next() -> None:
         assert [(await prefix())["body"], (await prefix())["body"]] == [b"a", b"b"]
 
     run(main)
+
+
+def test_a_server_that_repeats_the_end_of_a_body_is_not_asked_for_ever(tmp_path: Path) -> None:
+    """Some test clients answer every `receive` with the same whole body, and none of their calls waits."""
+    asked = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def main() -> None:
+        prefix = Prefix(receive)
+        with anyio.move_on_after(0):
+            await prefix.watch(1_000)
+
+    run(main)
+    assert asked == 2
