@@ -96,6 +96,11 @@ def complain(message: str) -> None:
     click.echo(f"Error: {safe(' '.join(message.split()))}", err=True)
 
 
+def warn(message: str) -> None:
+    """One line on stderr, for what is probably not meant."""
+    click.echo(f"Warning: {safe(' '.join(message.split()))}", err=True)
+
+
 def fail(message: str) -> NoReturn:
     """End with exit code 1 and one line on stderr."""
     raise click.ClickException(message)

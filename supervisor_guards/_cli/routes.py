@@ -11,8 +11,9 @@ import click
 import msgspec
 
 from supervisor_guards import _default
-from supervisor_guards._cli import applications, output
+from supervisor_guards._cli import applications, output, policies
 from supervisor_guards._config import GuardConfig
+from supervisor_guards.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from supervisor_guards.web import Coverage, Inspection, RouteInfo
@@ -52,6 +53,7 @@ def routes(application: str, strict: bool, as_json: bool) -> None:
 
     MODULE:APP is imported from this folder: `shop.web:app`, or `shop.web:create_app()`. The application is not
     started, and no request is made. Exit code 1 where a rule matches no route or a guard can't take effect.
+    Where the policy compares a number with what a rule sends as text, a warning says what to write.
     """
     from supervisor_guards import web
 
@@ -62,6 +64,7 @@ def routes(application: str, strict: bool, as_json: bool) -> None:
     problems = [_here(problem) for problem in coverage.problems]
     if strict:
         problems += [f"{route} is unguarded: {_WAYS_OUT}" for route in coverage.unguarded]
+    warnings = _warnings(found, config)
     code = coverage.exit_code(strict=strict)
     if as_json:
         output.print_json(
@@ -71,12 +74,26 @@ def routes(application: str, strict: bool, as_json: bool) -> None:
                 "routes": [msgspec.to_builtins(row) for row in rows],
                 "unguarded": len(coverage.unguarded),
                 "problems": problems,
+                "warnings": warnings,
             }
         )
     else:
-        _print(rows, problems, coverage)
+        _print(rows, problems, warnings, coverage)
     if code != output.FINE:
         click.get_current_context().exit(code)
+
+
+def _warnings(found: Inspection, config: GuardConfig) -> list[str]:
+    """Where the policy compares with a number what a rule sends as text. A policy that can't be read says so."""
+    from supervisor_guards.web import untyped_comparisons
+
+    path = config.policy_path()
+    if path is None:
+        return []
+    try:
+        return untyped_comparisons(found.rules, policies.load(path))
+    except ConfigurationError as error:
+        return [f"the policy was not compared with the rules: {error}"]
 
 
 def _inspected(written: str, app: Any) -> Inspection:
@@ -150,10 +167,12 @@ def _here(text: str) -> str:
     return text.replace(f"{Path.cwd()}/", "")
 
 
-def _print(rows: list[Row], problems: list[str], coverage: Coverage) -> None:
+def _print(rows: list[Row], problems: list[str], warnings: list[str], coverage: Coverage) -> None:
     output.print_table(("methods", "route", "guarded by", "mode", "endpoint"), map(_cells, rows))
     for problem in problems:
         output.complain(problem)
+    for warning in warnings:
+        output.warn(warning)
     guarded, open_, exempt = len(coverage.covered), len(coverage.unguarded), len(coverage.exempt)
     click.echo(
         f"{output.counted(len(rows), 'route')}: {guarded} guarded, {open_} unguarded, {exempt} exempt; "

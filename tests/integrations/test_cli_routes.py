@@ -260,3 +260,36 @@ def test_an_application_that_fails_by_itself_is_a_problem_with_its_place(folder:
     _, errors = routes(folder, "broken:app()" if source.startswith("def") else "broken:app", code=1)
     (line,) = errors.splitlines()
     assert text in line
+
+
+TEXTS = """
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from supervisor_guards_asgi import SupervisorMiddleware
+
+async def refund(request): ...
+
+rules = [{"route": "POST /refunds", "action": "refund", "payload": ["query.amount"]}]
+app = Starlette(routes=[Route("/refunds", refund, methods=["POST"])],
+                middleware=[Middleware(SupervisorMiddleware, rules=rules)])
+"""
+POLICY = """
+name: refund.base
+version: 1
+action: refund
+rules:
+  - {id: cap, when: payload.amount > 100, action: deny, reason: too-much}
+"""
+
+
+def test_a_text_that_the_policy_compares_with_a_number_is_warned_of(folder: Path) -> None:
+    (folder / "texts.py").write_text(TEXTS)
+    (folder / "supervisor.yaml").write_text(POLICY)
+    _, errors = routes(folder, "texts:app")
+    assert errors.startswith("Warning: ")
+    assert "query.amount:number" in errors
+    (warning,) = listed(folder, "texts:app")["warnings"]
+    assert "cap" in warning
+    (folder / "supervisor.yaml").write_text("rules: [")
+    assert "the policy was not compared with the rules" in routes(folder, "texts:app")[1]
