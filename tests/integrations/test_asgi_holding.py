@@ -233,6 +233,7 @@ def test_a_client_that_leaves_during_a_slow_verdict_runs_nothing(tmp_path: Path)
             return await evaluate(action, shadow)
 
         guard.supervisor.aevaluate = slow  # type: ignore[method-assign] # the embedded one answers at once
+        guard.supervisor.in_process = False  # type: ignore[attr-defined]
 
         async def main() -> Client:
             leave = anyio.Event()
