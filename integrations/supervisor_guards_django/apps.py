@@ -1,0 +1,19 @@
+"""The Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class SupervisorGuardsConfig(AppConfig):
+    """`INSTALLED_APPS += ["supervisor_guards_django"]`."""
+
+    name = "supervisor_guards_django"
+    label = "supervisor_guards"
+    verbose_name = "Supervisor guards"
+
+    def ready(self) -> None:
+        """Say where the default guard comes from. No I/O, and as often as you like."""
+        from supervisor_guards_django import conf
+
+        conf.provide()
