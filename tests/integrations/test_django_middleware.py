@@ -179,7 +179,8 @@ def test_a_plain_guard_inside_a_view_is_answered_like_a_rule(
     assert (answer.status_code, answer["content-type"]) == (403, "application/problem+json")
     assert answer.json()["type"].endswith("/denied")
     assert (row.outcome, row.result) == ("deny", "not-run")
-    assert row.route.startswith("POST /") and row.route.endswith("inside/<int:amount>")
+    assert row.route.startswith("POST /")
+    assert row.route.endswith("inside/<int:amount>")
 
 
 def test_a_browser_gets_a_page(tmp_path: Path) -> None:
