@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -85,18 +85,21 @@ def facts_of(request: Any, place: Place, body: Body, user: User) -> RequestFacts
 
 def will_run(view: Any, method: str) -> bool:
     """Whether a view runs code of the project for `method`, as far as its class tells: no 405, no automatic OPTIONS."""
-    actions = getattr(view, "actions", None)
-    if actions and method not in ("OPTIONS", "HEAD"):
-        return method.lower() in actions
     owner = owner_of(view)
     if owner is None:
         return True
+    given = getattr(view, "view_initkwargs", None) or getattr(view, "initkwargs", None) or {}
+    allowed = given.get("http_method_names", getattr(owner, "http_method_names", ()))
+    return handles(owner, method, allowed, getattr(view, "actions", None))
+
+
+def handles(owner: Any, method: str, allowed: Collection[str], actions: Mapping[str, str] | None = None) -> bool:
+    """The same for the class or instance of a view; `actions` are those of a view set."""
     verb = method.lower()
-    allowed = getattr(view, "view_initkwargs", {}).get("http_method_names", getattr(owner, "http_method_names", ()))
     if verb not in allowed:
         return False
     if verb == "options":
         return not getattr(getattr(owner, "options", None), "__module__", "").startswith(("django.", "rest_framework."))
     if actions:
-        return "head" in actions or "get" in actions
+        return verb in actions or (verb == "head" and "get" in actions)
     return hasattr(owner, verb) or (verb == "head" and hasattr(owner, "get"))
