@@ -15,13 +15,14 @@ REFUSALS = (SupervisorBlocked, SupervisorReviewPending, SupervisorUnavailable)
 
 
 def refusal_of(
-    error: GuardError, request: Any, action: str | None = None, facts: RequestFacts | None = None
+    error: GuardError, request: Any, action: str | None = None, facts: RequestFacts | None = None, *, page: bool = True
 ) -> Refusal:
-    """The answer for `error`, a page where the client would rather have one."""
+    """The answer for `error`; with `page`, one for people where the client would rather have that."""
+    accept = request.META.get("HTTP_ACCEPT", "") if page else ""
     action_id = getattr(error, "action_id", None)
     base = conf.current().review_url
     url = f"{base}/{action_id}" if base is not None and action_id else None
-    return Refusal.of(error, action=action, review_url=url, facts=facts, accept=request.META.get("HTTP_ACCEPT", ""))
+    return Refusal.of(error, action=action, review_url=url, facts=facts, accept=accept)
 
 
 def response_of(

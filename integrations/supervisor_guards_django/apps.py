@@ -13,7 +13,8 @@ class SupervisorGuardsConfig(AppConfig):
     verbose_name = "Supervisor guards"
 
     def ready(self) -> None:
-        """Say where the default guard comes from. No I/O, and as often as you like."""
-        from supervisor_guards_django import conf
+        """Say where the default guard comes from, and register the checks. No I/O, and as often as you like."""
+        from supervisor_guards_django import checks, conf
 
         conf.provide()
+        checks.register()

@@ -119,9 +119,13 @@ def _parsed(request: Any, raw: bytes, complete: bool, rule: RouteRule) -> Body:
 
 
 def _form(request: Any, *, content: bool = True) -> Body:
-    """A form with uploads. Without `content` nobody's files are touched: the view may be at work on them still."""
-    fields = _pairs(request.POST)
-    files = [_file(name, file, content) for name, listed in request.FILES.lists() for file in listed]
+    return form_body(request, request.POST, request.FILES, content=content)
+
+
+def form_body(request: Any, post: Any, uploads: Any, *, content: bool) -> Body:
+    """A form's fields and files. Without `content` files are left alone: the view may be at work on them still."""
+    fields = _pairs(post)
+    files = [_file(name, file, content) for name, listed in uploads.lists() for file in listed]
     return parse_body(
         None,
         request.META.get("CONTENT_TYPE", ""),
@@ -132,7 +136,8 @@ def _form(request: Any, *, content: bool = True) -> Body:
 
 
 def _pairs(fields: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, values in fields.lists() for value in values)
+    """Texts alone: Django REST framework has the files among the fields as well."""
+    return tuple((name, value) for name, values in fields.lists() for value in values if isinstance(value, str))
 
 
 def _file(field: str, file: Any, content: bool) -> File:

@@ -201,7 +201,10 @@ def _resolver(written: Any) -> tuple[UserResolver | None, str | None]:
         try:
             found = import_string(written)
         except ImportError as error:
-            return _no_resolver, f"USER_RESOLVER={written!r} can't be imported: {error}"
+            return (
+                _no_resolver,
+                f"USER_RESOLVER={written!r} can't be imported ({error}): name a callable by its dotted path",
+            )
     if not callable(found):
         return _no_resolver, f"USER_RESOLVER={written!r}: give a callable, or the dotted path of one"
     return found, None

@@ -6,7 +6,7 @@ import copy
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -31,7 +31,6 @@ from supervisor_guards_django.steps import Ask, Flow, WhoSent
 logger = logging.getLogger("supervisor_guards")
 
 Result = Literal["returned", "raised"]
-Source = Callable[[], Any]
 _lost = itertools.count(1)
 
 
@@ -63,12 +62,12 @@ def rule_on(
     state: RequestState,
     *,
     body: Body | None = None,
-    source: Source | None = None,
+    shown: Any = None,
 ) -> Flow[Ruling]:
     """Judge the request by every rule; the first refusal is the answer.
 
-    `body` and `source` are what the caller has already; else they are made from the request. What Django itself
-    raises about the body goes on to Django.
+    `body` is what the caller has read already, `shown` the request that a payload callable gets instead of Django's.
+    What Django itself raises about the body goes on to Django.
     """
     assert request.GET is not None  # parsed now: what Django refuses about the query is no failure of ours
     bodies = [read_body(request, rule) if body is None else body for rule in rules]
@@ -78,8 +77,8 @@ def rule_on(
         user, fault = yield WhoSent(request)
         for rule, content in zip(rules, bodies, strict=True):
             facts = facts_of(request, place, content, user)
-            made = source if fault is None else functools.partial(_raise, fault)
-            entry = yield Ask(guard, at_once(guard, rule), facts, request, ids, made)
+            made = None if fault is None else functools.partial(_raise, fault)
+            entry = yield Ask(guard, at_once(guard, rule), facts, shown or request, ids, made)
             state.add(entry)
             error = _error(entry)
             if error is not None:
@@ -103,16 +102,16 @@ def observe(
     watch: Watch | None,
     *,
     body: Body | None = None,
-    source: Source | None = None,
+    shown: Any = None,
 ) -> Flow[Ruling]:
     """Hand the engine what shadow rules saw. Raises nothing; what fails in us is counted."""
     entries: list[Entry] = []
     try:
         user, fault = yield WhoSent(request, peeking=True)
-        made = source if fault is None else functools.partial(_raise, fault)
+        made = None if fault is None else functools.partial(_raise, fault)
         for rule in rules:
             facts = facts_of(request, place, seen_body(request, rule, watch) if body is None else body, user)
-            entry = yield Ask(guard, rule, facts, request, source=made)
+            entry = yield Ask(guard, rule, facts, shown or request, source=made)
             state.add(entry)
             entries.append(entry)
     except Exception:

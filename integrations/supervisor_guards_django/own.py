@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from supervisor_guards.web import RouteRule, layers
@@ -10,6 +10,17 @@ from supervisor_guards_django.facts import owner_of
 
 MARK = "__supervisor_guards_rules__"
 """Under this name a guarded view, method or class carries its rules; Django's decorators copy it along."""
+
+
+BY_ACTION = "__supervisor_guards_by_action__"
+"""The same for rules that a class has by the name of its handler."""
+
+
+def names_of_handler(verb: str, actions: Mapping[str, str]) -> tuple[str, ...]:
+    """What the handler of a method may be called: a view set's action, and the method itself, lower-case."""
+    own = actions.get(verb) or (actions.get("get") if verb == "head" else None)
+    names = (own, verb, "get" if verb == "head" else None)
+    return tuple(name for name in names if name is not None)
 
 
 def own_actions(view: Any, method: str | None) -> frozenset[str]:
@@ -29,9 +40,17 @@ def _rules(view: Any, method: str | None) -> Iterator[RouteRule]:
     if owner is None:
         return
     yield from getattr(owner, MARK, ())
-    yield from getattr(getattr(owner, "dispatch", None), MARK, ())
+    for permission in getattr(owner, "permission_classes", ()):
+        yield from getattr(permission, MARK, ())
     actions = getattr(view, "actions", None) or {}
+    by_action = getattr(owner, BY_ACTION, {})
     verbs = [method.lower()] if method is not None else list(getattr(owner, "http_method_names", ()))
+    for verb in verbs:
+        for name in names_of_handler(verb, actions):
+            if name in by_action:
+                yield by_action[name]
+                break
+    yield from getattr(getattr(owner, "dispatch", None), MARK, ())
     for verb in verbs:
         handler = getattr(owner, actions.get(verb, verb), None)
         if handler is None and verb == "head":

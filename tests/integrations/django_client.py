@@ -22,6 +22,7 @@ STACKS = {
     "wsgi": ("wsgi", "tests.integrations.django_project.urls"),
     "asgi": ("asgi", "tests.integrations.django_project.async_urls"),
     "asgi with views in threads": ("asgi", "tests.integrations.django_project.urls"),
+    "rest framework": ("wsgi", "tests.integrations.django_project.rest_urls"),
 }
 """The handler and the URLconf. Under ASGI everything around async views is async too."""
 
