@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from supervisor_guards import Guard, GuardConfig, get_guard
 from supervisor_guards.errors import ConfigurationError
 from supervisor_guards.web import RouteRule, RouteRules, User, provide_guard
+from supervisor_guards_django.signals import announce
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -137,7 +138,9 @@ def _make() -> Guard:
         )
     else:
         config.warn()
-    return Guard(config)
+    made = Guard(config)
+    made.add_hook(announce)
+    return made
 
 
 def _changed(*, setting: str, **kwargs: Any) -> None:
