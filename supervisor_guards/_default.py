@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from supervisor_guards._config import GuardConfig
 from supervisor_guards._guard import Guard
@@ -12,6 +13,8 @@ logger = logging.getLogger("supervisor_guards")
 
 _lock = threading.RLock()
 _guard: Guard | None = None
+_provider: Callable[[], Guard] | None = None
+_provided: Guard | None = None
 
 
 def get_guard() -> Guard:
@@ -37,9 +40,26 @@ def set_guard(guard: Guard | None) -> None:
         former.close()
 
 
-def _made() -> Guard:
-    global _guard
+def provide_guard(provider: Callable[[], Guard] | None) -> None:
+    """For adapters: make the default guard by `provider`, on first use, where `configure` wasn't called.
+
+    A default guard that a provider has made is closed, and made anew on its next use: so settings stay live. None
+    goes back to the environment.
+    """
+    global _guard, _provided, _provider
     with _lock:
+        _provider, former, _provided = provider, _provided, None
+        if _guard is former:
+            _guard = None
+    if former is not None:
+        former.close()
+
+
+def _made() -> Guard:
+    global _guard, _provided
+    with _lock:
+        if _guard is None and _provider is not None:
+            _guard = _provided = _provider()
         if _guard is None:
             config = GuardConfig.load()
             problems = config.problems()

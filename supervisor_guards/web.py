@@ -3,6 +3,7 @@
 No framework is imported here, nothing waits for the network, and no verdict is made: `admit` asks the engine.
 """
 
+from supervisor_guards._default import provide_guard
 from supervisor_guards._markers import Unreadable, Unusable
 from supervisor_guards._model import Entry
 from supervisor_guards._web.admission import aadmit, admit, answers_at_once, enforces, serving
@@ -74,6 +75,7 @@ __all__ = [
     "parse_body",
     "payload_source",
     "plain_actions_of",
+    "provide_guard",
     "register",
     "registered",
     "serving",

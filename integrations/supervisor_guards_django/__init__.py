@@ -1,4 +1,1 @@
-"""supervisor-guards for Django: a Django app configured in settings.
-
-Not built yet; the plain decorators of `supervisor_guards` work in any view.
-"""
+"""supervisor-guards for Django: an app in `INSTALLED_APPS`, a middleware, and the dict `SUPERVISOR_GUARDS`."""

@@ -1,0 +1,173 @@
+"""A request's body beside the view: read before it where a rule may refuse, watched while it is read in shadow."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any
+
+from django.conf import settings
+
+from supervisor_guards.web import Body, File, RouteRule, parse_body
+
+_URLENCODED = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+
+
+def read_body(request: Any, rule: RouteRule) -> Body:
+    """The body that `rule` looks at, before the view runs.
+
+    A form is parsed by Django and shared with the view, an upload's bytes are never held in memory, and nothing is
+    read that Django itself would call too much. What Django raises about a form is Django's to answer
+    (`RequestDataTooBig`, `TooManyFieldsSent`, `MultiPartParserError`).
+    """
+    kind = _media_type(request)
+    if not rule.reads_body:
+        return _unread(request, kind)
+    if kind == _MULTIPART:
+        return _form(request) if request.method == "POST" else _unread(request, kind)
+    if not hasattr(request, "_body"):
+        if request._read_started:
+            return Body("streamed", content_type=kind)
+        length = _length(request)
+        if length > rule.max_body_bytes:
+            return Body("too_large", size=length, content_type=kind)
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if limit is not None and length > limit and not (kind == _URLENCODED and request.method == "POST"):
+            return Body("too_large", size=length, content_type=kind)
+    return _parsed(request, request.body, True, rule)
+
+
+def seen_body(request: Any, rule: RouteRule, watch: Watch | None) -> Body:
+    """The body as far as the view has read it: for shadow, afterwards. Reads nothing itself."""
+    kind = _media_type(request)
+    if not rule.reads_body:
+        return _unread(request, kind)
+    if kind == _MULTIPART:
+        return _form(request, content=False) if hasattr(request, "_files") else _unread(request, kind)
+    if hasattr(request, "_body"):
+        return _parsed(request, request._body, True, rule)
+    if watch is None or not watch.touched:
+        return _unread(request, kind)
+    return _parsed(request, watch.raw, watch.complete, rule)
+
+
+class Watch:
+    """Stands for a request's stream while the view reads it, and keeps a copy of the first `cap` bytes."""
+
+    def __init__(self, stream: Any, cap: int) -> None:
+        self._stream = stream
+        self._cap = cap
+        self._kept = io.BytesIO()
+        self._at_end = False
+        self.touched = False
+
+    @property
+    def raw(self) -> bytes:
+        """What was read, at most one byte more than the cap."""
+        return self._kept.getvalue()
+
+    @property
+    def complete(self) -> bool:
+        """The stream was read to its end, or to the cap."""
+        return self._at_end or self._kept.tell() > self._cap
+
+    def read(self, *args: Any, **kwargs: Any) -> bytes:
+        """As the stream itself."""
+        data: bytes = self._stream.read(*args, **kwargs)
+        size = args[0] if args else None
+        return self._note(data, whole=size is None or size < 0 or len(data) < size)
+
+    def readline(self, *args: Any, **kwargs: Any) -> bytes:
+        """As the stream itself."""
+        return self._note(self._stream.readline(*args, **kwargs), whole=False)
+
+    def _note(self, data: bytes, *, whole: bool) -> bytes:
+        self.touched = True
+        self._at_end = self._at_end or whole or not data
+        self._kept.write(data[: max(0, self._cap + 1 - self._kept.tell())])
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def watch(request: Any, cap: int) -> Watch | None:
+    """Watch the body of `request` while the view reads it; None where nothing is to be seen that way."""
+    if hasattr(request, "_body") or request._read_started or _media_type(request) == _MULTIPART:
+        return None
+    stream = getattr(request, "_stream", None)
+    if stream is None:
+        return None
+    request._stream = Watch(stream, cap)
+    return request._stream
+
+
+def _parsed(request: Any, raw: bytes, complete: bool, rule: RouteRule) -> Body:
+    """The fields of a form are those that Django found; a method other than POST has none there."""
+    form = None
+    if complete and request.method == "POST" and _media_type(request) == _URLENCODED and hasattr(request, "_body"):
+        form = _pairs(request.POST)
+    return parse_body(
+        raw,
+        request.META.get("CONTENT_TYPE", ""),
+        request.META.get("HTTP_CONTENT_ENCODING", ""),
+        complete,
+        rule.max_body_bytes,
+        form=form,
+    )
+
+
+def _form(request: Any, *, content: bool = True) -> Body:
+    return form_body(request, request.POST, request.FILES, content=content)
+
+
+def form_body(request: Any, post: Any, uploads: Any, *, content: bool) -> Body:
+    """A form's fields and files. Without `content` files are left alone: the view may be at work on them still."""
+    fields = _pairs(post)
+    files = [_file(name, file, content) for name, listed in uploads.lists() for file in listed]
+    return parse_body(
+        None,
+        request.META.get("CONTENT_TYPE", ""),
+        request.META.get("HTTP_CONTENT_ENCODING", ""),
+        form=fields,
+        files=files,
+    )
+
+
+def _pairs(fields: Any) -> tuple[tuple[str, str], ...]:
+    """Texts alone: Django REST framework has the files among the fields as well."""
+    return tuple((name, value) for name, values in fields.lists() for value in values if isinstance(value, str))
+
+
+def _file(field: str, file: Any, content: bool) -> File:
+    """What is known of an uploaded file. Its content is hashed where the handler kept it, and put back to its start."""
+    digest = None
+    if content and hasattr(file, "chunks"):
+        found = hashlib.sha256()
+        for chunk in file.chunks():
+            found.update(chunk)
+        file.seek(0)
+        digest = found.hexdigest()
+    return File(field, str(getattr(file, "name", "")), getattr(file, "size", None), file.content_type or "", digest)
+
+
+def _unread(request: Any, kind: str) -> Body:
+    return Body("unread", size=_length(request) or None, content_type=kind)
+
+
+def _media_type(request: Any) -> str:
+    return (request.content_type or "").strip().lower()
+
+
+def _length(request: Any) -> int:
+    """The body's size in bytes: as declared, or as the server has spooled it, whichever is more."""
+    declared = str(request.META.get("CONTENT_LENGTH") or "0")
+    length = int(declared) if declared.isdecimal() else 0
+    stream = getattr(request, "_stream", None)
+    if stream is None or request._read_started or not getattr(stream, "seekable", lambda: False)():
+        return length
+    place = stream.tell()
+    size: int = stream.seek(0, io.SEEK_END)
+    stream.seek(place)
+    return max(length, size)

@@ -1,0 +1,237 @@
+"""`supervised_view` and `SupervisedMixin`: the guard of one view. `get_decision`: what was decided."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, TypeVar, cast
+
+import msgspec
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest
+from django.utils.decorators import method_decorator
+
+from supervisor_guards import Decision, Guard
+from supervisor_guards.errors import ConfigurationError
+from supervisor_guards.web import RouteRule, get_state, register
+from supervisor_guards_django.answers import response_of
+from supervisor_guards_django.bodies import Watch, watch
+from supervisor_guards_django.facts import Place, handles, method_of, place_of, will_run
+from supervisor_guards_django.judging import Result, Ruling, enforced, no_guard, observe, rule_on, state_of
+from supervisor_guards_django.own import MARK, marked
+from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
+
+F = TypeVar("F", bound=Callable[..., Any])
+Payload = Sequence[str] | Callable[[Any], Any]
+
+
+def supervised_view(
+    action: str,
+    *,
+    payload: Payload | None = None,
+    methods: Iterable[str] | None = None,
+    mode: str | None = None,
+    on_review: str | None = None,
+    body: str = "auto",
+    max_body_bytes: int | None = None,
+) -> Callable[[F], F]:
+    """Ask before each call of the decorated view; a refusal is answered, and the view not called.
+
+    For functions, plain and async; for a class, whose `dispatch` is then guarded; for a method, directly or through
+    `method_decorator`; and around `as_view()` in a URLconf. The arguments are those of `RouteRule`. A rule of the
+    settings for the same action leaves the asking to it. Raises `ConfigurationError` and, for what is no view,
+    `TypeError`.
+    """
+    rule = place_rule(
+        action,
+        payload=payload,
+        methods=methods,
+        mode=mode,
+        on_review=on_review,
+        body=body,
+        max_body_bytes=max_body_bytes,
+    )
+
+    def decorate(view: F) -> F:
+        if isinstance(view, type):
+            return cast(F, method_decorator(decorate, name="dispatch")(view))
+        if not callable(view):
+            raise TypeError(f"supervised_view({action!r}) needs a view, not {view!r}")
+        call = _Call(view, rule)
+        wrapper = functools.wraps(view)(_coroutine(call) if iscoroutinefunction(view) else _plain(call))
+        setattr(wrapper, MARK, marked(view, rule))
+        # Django's method_decorator makes a wrapper for each call, and one around a dummy to see what is left on it.
+        if not call.bound and getattr(view, "__module__", "") != method_decorator.__module__:
+            register(wrapper, action)
+        return cast(F, wrapper)
+
+    return decorate
+
+
+class SupervisedMixin:
+    """For class-based views: `class Refund(SupervisedMixin, View): supervised_action = "refund"`.
+
+    `supervised_payload` and `supervised_options` are `payload` and the other arguments of `supervised_view`.
+    Raises `ConfigurationError` where the class is defined.
+    """
+
+    supervised_action: ClassVar[str | None] = None
+    supervised_payload: ClassVar[Payload | None] = None
+    supervised_options: ClassVar[dict[str, Any]] = {}
+    _supervised: ClassVar[Any] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.supervised_action is not None:
+            payload = cls.__dict__.get("supervised_payload", cls.supervised_payload)
+            rule = place_rule(cls.supervised_action, payload=payload, **cls.supervised_options)
+            setattr(cls, MARK, (rule,))
+            cls._supervised = staticmethod(
+                supervised_view(cls.supervised_action, payload=payload, **cls.supervised_options)
+            )
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        dispatch = super().dispatch  # type: ignore[misc]
+        if self._supervised is not None:
+            dispatch = self._supervised(dispatch)
+        return dispatch(request, *args, **kwargs)
+
+
+def get_decision(request: Any, action: str | None = None) -> Decision | None:
+    """The newest decision on the request, on `action` where that is given; None where there is none (yet).
+
+    What is only observed is decided on after the view has answered.
+    """
+    state = get_state(vars(_plain_request(request)))
+    return None if state is None else state.decision(action)
+
+
+def place_rule(action: str, **settings: Any) -> RouteRule:
+    """A rule that belongs to a place in the code instead of a route. Raises `ConfigurationError`."""
+    try:
+        return RouteRule(f"guard:{action}", action, **settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(problem.partition(": ")[2] or problem for problem in error.problems) from None
+
+
+class _Pass(msgspec.Struct, frozen=True):
+    """A call that was asked about: its ruling, or what is to be observed once it is over."""
+
+    ruling: Ruling
+    guard: Guard | None = None
+    place: Place | None = None
+    watch: Watch | None = None
+
+
+class _Call:
+    """One decorated view: how its calls are asked about. No state of a call is kept here."""
+
+    def __init__(self, view: Any, rule: RouteRule) -> None:
+        self.view = view
+        self.rule = rule
+        target = getattr(view, "func", view)
+        self._owner = getattr(target, "__self__", None)
+        self.bound = self._owner is not None
+
+    def request(self, args: tuple[Any, ...]) -> Any:
+        """Django's request among the first arguments. Raises `TypeError` where there is none."""
+        for one in args[:2]:
+            found = _plain_request(one)
+            if isinstance(found, HttpRequest):
+                return found
+        raise TypeError(
+            f"supervised_view({self.rule.action!r}): {getattr(self.view, '__qualname__', self.view)!r} was called "
+            "without a request; decorate views, and guard other functions with supervised"
+        )
+
+    def owner(self, args: tuple[Any, ...]) -> Any:
+        """The view object whose method this is; None for functions."""
+        if self._owner is not None:
+            return self._owner
+        return args[0] if args and hasattr(args[0], "http_method_names") else None
+
+    def asks(self, request: Any, args: tuple[Any, ...]) -> bool:
+        """Whether the call runs code of the project that the rule is about."""
+        method = method_of(request)
+        if not self.rule.covers(method):
+            return False
+        owner = self.owner(args)
+        if owner is None:
+            return will_run(self.view, method)
+        return handles(owner, method, owner.http_method_names, getattr(owner, "action_map", None))
+
+    def before(self, request: Any) -> Flow[_Pass]:
+        try:
+            guard = yield GuardInUse()
+            may_refuse = bool(enforced(guard, [self.rule])[0])
+        except Exception as error:
+            refused = Ruling(no_guard(error), self.rule.action)
+            return _Pass(Ruling() if self.rule.mode == "shadow" else refused)
+        place = place_of(request, self.view)
+        if may_refuse:
+            ruling = yield from rule_on(guard, [self.rule], request, place, state_of(request))
+            return _Pass(ruling)
+        return _Pass(Ruling(), guard, place, watch(request, self.rule.max_body_bytes))
+
+    def after(self, request: Any, passed: _Pass, result: Result) -> Flow[None]:
+        passed.ruling.settle(result)
+        if passed.guard is not None and passed.place is not None:
+            state = state_of(request)
+            seen = yield from observe(passed.guard, [self.rule], request, passed.place, state, passed.watch)
+            seen.settle(result)
+
+
+def _plain(call: _Call) -> Callable[..., Any]:
+    later = _coroutine(call)
+
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if getattr(call.owner(args), "view_is_async", False):  # its dispatch is plain, and returns a coroutine
+            return later(*args, **kwargs)
+        request = call.request(args)
+        if not call.asks(request, args):
+            return call.view(*args, **kwargs)
+        passed = drive(call.before(request))
+        if passed.ruling.error is not None:
+            return response_of(passed.ruling.error, request, passed.ruling.action, passed.ruling.facts)
+        try:
+            response = call.view(*args, **kwargs)
+        except BaseException:
+            drive(call.after(request, passed, "raised"))
+            raise
+        drive(call.after(request, passed, _result(response)))
+        return response
+
+    return guarded
+
+
+def _coroutine(call: _Call) -> Callable[..., Any]:
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        request = call.request(args)
+        if not call.asks(request, args):
+            return await _awaited(call.view(*args, **kwargs))
+        passed = await adrive(call.before(request))
+        if passed.ruling.error is not None:
+            return response_of(passed.ruling.error, request, passed.ruling.action, passed.ruling.facts)
+        try:
+            response = await _awaited(call.view(*args, **kwargs))
+        except BaseException:
+            passed.ruling.settle("raised")  # nothing is awaited any more where the request was cancelled
+            raise
+        await adrive(call.after(request, passed, _result(response)))
+        return response
+
+    return guarded
+
+
+async def _awaited(found: Any) -> Any:
+    return await found if hasattr(found, "__await__") else found
+
+
+def _result(response: Any) -> Result:
+    return "raised" if getattr(response, "status_code", 200) >= 500 else "returned"
+
+
+def _plain_request(request: Any) -> Any:
+    """Django's own request, where a framework upon it hands out another."""
+    inner = getattr(request, "_request", None)
+    return inner if isinstance(inner, HttpRequest) else request

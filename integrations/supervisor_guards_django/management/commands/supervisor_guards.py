@@ -1,0 +1,118 @@
+"""`manage.py supervisor_guards`: routes and checks of this project, and the engine's commands with its settings."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import ERROR, run_checks
+from django.core.management.base import BaseCommand, CommandError
+
+from supervisor_guards import GuardConfig
+from supervisor_guards_django import conf
+from supervisor_guards_django.routes import audit
+
+_ENGINE = {
+    "reviews": ["reviews"],
+    "approve": ["reviews", "approve"],
+    "reject": ["reviews", "reject"],
+    "decisions": ["decisions"],
+    "purge": ["purge"],
+    "doctor": ["doctor"],
+}
+_COMMANDS = ("routes", "check", *_ENGINE)
+
+
+class Command(BaseCommand):
+    """Exit codes: 0 fine, 1 a problem was found, 2 wrong usage."""
+
+    help = "Routes and their guards, checks, reviews and decisions. Commands: " + ", ".join(_COMMANDS)
+    requires_system_checks: Any = ()
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("name", choices=_COMMANDS, metavar="command", help=", ".join(_COMMANDS))
+        parser.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="its arguments; --help lists them")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        name, words = options["name"], _without_django_options(options["words"])
+        if name in _ENGINE:
+            self._engine(name, words)
+            return
+        parser = argparse.ArgumentParser(prog=f"manage.py supervisor_guards {name}")
+        parser.add_argument("--json", action="store_true", help="one JSON object a line")
+        parser.add_argument("--strict", action="store_true", help="what is no fault, but a gap, counts as one")
+        given = parser.parse_args(words)
+        found = self._routes(given.json, given.strict) if name == "routes" else self._check(given.json, given.strict)
+        if found:
+            raise CommandError(found, returncode=1)
+
+    def _routes(self, as_json: bool, strict: bool) -> str:
+        coverage = audit()
+        states = [
+            *((one.route, "guarded", ", ".join(one.actions)) for one in coverage.covered),
+            *((one, "exempt", one.exempt_reason or "") for one in coverage.exempt),
+            *((one, "unguarded", "") for one in coverage.unguarded),
+        ]
+        for route, state, note in states:
+            methods = sorted(route.methods) if route.methods is not None else None
+            row = {"route": route.template, "methods": methods, "name": route.names[0], "state": state, "note": note}
+            if as_json:
+                self.stdout.write(json.dumps(row))
+            else:
+                self.stdout.write(f"{state:10} {','.join(methods or ['*']):16} {route.template}  {note}".rstrip())
+        problems = [*coverage.problems]
+        if strict and coverage.unguarded:
+            problems.append(f"{len(coverage.unguarded)} routes that may change something are unguarded")
+        return "\n".join(problems)
+
+    def _check(self, as_json: bool, strict: bool) -> str:
+        found = run_checks(tags=["supervisor_guards"])
+        for one in found:
+            row = {"id": one.id, "message": one.msg, "hint": one.hint}
+            self.stdout.write(json.dumps(row) if as_json else f"{one.id}: {one.msg}\n    {one.hint}")
+        bad = [one for one in found if strict or one.level >= ERROR]
+        return f"{len(bad)} problems in {conf.SETTING}" if bad else ""
+
+    def _engine(self, name: str, words: list[str]) -> None:
+        """Run the engine's own command as if the settings were its environment. It exits with its own code."""
+        from supervisor_guards.cli import main
+
+        first = ["list"] if name == "reviews" and (not words or words[0].startswith("-")) else []
+        with _as_environment(conf.current().config):
+            main([*_ENGINE[name], *first, *words], prog_name="manage.py supervisor_guards")
+
+
+@contextlib.contextmanager
+def _as_environment(config: GuardConfig) -> Iterator[None]:
+    """The settings as `SUPERVISOR_*` variables, for the length of the block."""
+    before = dict(os.environ)
+    for field in dataclasses.fields(config):
+        variable, value = field.metadata.get("env"), getattr(config, field.name)
+        if variable and value not in (None, field.default):
+            os.environ[variable] = _text(value)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _without_django_options(words: list[str]) -> list[str]:
+    """`words` without what manage.py itself has understood already, wherever it stood."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in ("--settings", "--pythonpath", "--verbosity"):
+        parser.add_argument(option)
+    for flag in ("--no-color", "--force-color", "--traceback", "--skip-checks"):
+        parser.add_argument(flag, action="store_true")
+    return parser.parse_known_args(words)[1]

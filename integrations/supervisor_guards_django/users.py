@@ -1,0 +1,125 @@
+"""Who sent the request, reduced to an id: never a model, never the text of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.contrib.auth import SESSION_KEY
+from django.utils.functional import LazyObject, empty
+
+from supervisor_guards.web import ANONYMOUS, UNKNOWN, User
+from supervisor_guards_django.conf import UserResolver
+
+
+def resolve(request: Any, resolver: UserResolver | None) -> User:
+    """The sender, as `resolver` or Django's authentication says. Raises what it raises, `TypeError` for no `User`."""
+    if resolver is None:
+        return user_of(getattr(request, "user", None))
+    if iscoroutinefunction(resolver):
+        raise TypeError(f"USER_RESOLVER {resolver!r} is a coroutine function, and this request is served in a thread")
+    return checked(resolver(request))
+
+
+async def aresolve(request: Any, resolver: UserResolver | None) -> User:
+    """`resolve` on the event loop. A plain resolver may use the ORM, so it runs in Django's own thread."""
+    if resolver is None:
+        auser = getattr(request, "auser", None)
+        return user_of(getattr(request, "user", None) if auser is None else await auser())
+    found = resolver if iscoroutinefunction(resolver) else sync_to_async(resolver, thread_sensitive=True)
+    return checked(await found(request))
+
+
+def at_hand(request: Any) -> User | None:
+    """The sender as far as the application has asked for it already; None where that is still to be found out."""
+    for name in ("_acached_user", "_cached_user"):
+        if hasattr(request, name):
+            return user_of(getattr(request, name))
+    user = vars(request).get("user")
+    if isinstance(user, LazyObject):
+        wrapped = user._wrapped
+        return None if wrapped is empty else user_of(wrapped)
+    return user_of(user)
+
+
+def peek(request: Any, resolver: UserResolver | None) -> User:
+    """`resolve` for a request whose answer must stay as it is.
+
+    Looking at `request.user` marks the session as read and may end it, which shows in the response's headers. So
+    what the application didn't ask for is read through a session object of our own.
+    """
+    if resolver is not None:
+        return _unmarked(request, lambda: resolve(request, resolver))
+    known = at_hand(request)
+    if known is not None:
+        return known
+    store = _own_session(request)
+    return ANONYMOUS if store is None else _from_session(store.get(SESSION_KEY))
+
+
+async def apeek(request: Any, resolver: UserResolver | None) -> User:
+    """`peek` on the event loop."""
+    if resolver is not None:
+        session = getattr(request, "session", None)
+        accessed = getattr(session, "accessed", None)
+        try:
+            return await aresolve(request, resolver)
+        finally:
+            _restore(session, accessed)
+    known = at_hand(request)
+    if known is not None:
+        return known
+    store = _own_session(request)
+    return ANONYMOUS if store is None else _from_session(await store.aget(SESSION_KEY))
+
+
+def user_of(user: Any) -> User:
+    """Django's user object as a `User`: its primary key. Groups and scopes are for a resolver to say."""
+    if user is None:
+        return UNKNOWN
+    if not getattr(user, "is_authenticated", False):
+        return ANONYMOUS
+    key = getattr(user, "pk", None)
+    if key is None:
+        raise TypeError(
+            f"a signed-in user of type {type(user).__name__} has no primary key: name a USER_RESOLVER that returns "
+            "supervisor_guards.web.User"
+        )
+    return User(id=str(key))
+
+
+def checked(found: object) -> User:
+    """`found`, if it is a `User` or None."""
+    if found is None:
+        return ANONYMOUS
+    if not isinstance(found, User):
+        raise TypeError(f"USER_RESOLVER returned {type(found).__name__}; return supervisor_guards.web.User or None")
+    return found
+
+
+def _unmarked(request: Any, ask: Callable[[], User]) -> User:
+    session = getattr(request, "session", None)
+    accessed = getattr(session, "accessed", None)
+    try:
+        return ask()
+    finally:
+        _restore(session, accessed)
+
+
+def _restore(session: Any, accessed: Any) -> None:
+    if accessed is not None:
+        session.accessed = accessed
+
+
+def _own_session(request: Any) -> Any:
+    session = getattr(request, "session", None)
+    key = getattr(session, "session_key", None)
+    if key is None:
+        return None
+    store: Any = type(session)
+    return store(key)
+
+
+def _from_session(key: Any) -> User:
+    return ANONYMOUS if key is None else User(id=str(key))
