@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -59,6 +61,7 @@ def supervised_view(
             raise TypeError(f"supervised_view({action!r}) needs a view, not {view!r}")
         call = _Call(view, rule)
         wrapper = functools.wraps(view)(_coroutine(call) if iscoroutinefunction(view) else _plain(call))
+        _keep_signature(wrapper, view)
         setattr(wrapper, MARK, marked(view, rule))
         # Django's method_decorator makes a wrapper for each call, and one around a dummy to see what is left on it.
         if not call.bound and getattr(view, "__module__", "") != method_decorator.__module__:
@@ -179,6 +182,13 @@ class _Call:
             state = state_of(request)
             seen = yield from observe(passed.guard, [self.rule], request, passed.place, state, passed.watch)
             seen.settle(result)
+
+
+def _keep_signature(wrapper: Any, view: Any) -> None:
+    """Resolve annotations that are texts: who asks the wrapper, as django-ninja does, would look in this module."""
+    if any(isinstance(hint, str) for hint in getattr(view, "__annotations__", {}).values()):
+        with contextlib.suppress(Exception):  # names that only a type checker knows
+            wrapper.__signature__ = inspect.signature(view, eval_str=True)
 
 
 def _plain(call: _Call) -> Callable[..., Any]:
