@@ -94,8 +94,10 @@ def check_routes(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMes
         text = f"{_named(rule)} matches no route: nothing will ever evaluate it."
         messages.append(_error("E007", text, _nearest(rule, routes)))
     for one in coverage.ineffective:
-        text = f"{one.location}: the guard of {one.name} ({one.action!r}) is in no URLconf, so it never runs."
-        messages.append(_warning("W004", text, "Route the decorated view, or remove the decorator."))
+        text = (
+            f"{one.location}: the guard of {one.name} ({one.action!r}) never runs: a route has the function inside it."
+        )
+        messages.append(_warning("W004", text, "Put the decorated view into the URLconf, or remove the decorator."))
     messages += _open_methods(conf.current().rules, routes)
     return messages
 

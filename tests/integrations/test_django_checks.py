@@ -14,6 +14,7 @@ from tests.integrations.django_client import guarded, guards
 from django.conf import settings  # isort: skip
 from django.core.checks import run_checks  # isort: skip
 from django.test import override_settings  # isort: skip
+from django.urls import path  # isort: skip
 
 from supervisor_guards.web import RouteRule, RouteRules
 from supervisor_guards_django import conf
@@ -120,14 +121,18 @@ def test_debug_pages_beside_enforced_actions_are_warned_of() -> None:
     assert told(value, deploy=True) == {}
 
 
-def test_a_guard_that_is_in_no_urlconf_is_told() -> None:
-    @supervised_view("refund")
-    def lost(request: Any) -> Any: ...
+def test_a_guard_that_the_urlconf_goes_around_is_told() -> None:
+    class Around:
+        urlpatterns = (path("lost", lost),)
 
-    text = told({}, lost=True)["W004"]
+    guarded = supervised_view("refund")(lost)
+    text = told({}, lost=True, ROOT_URLCONF=Around)["W004"]
     assert "test_django_checks.py" in text
     assert "lost" in text
-    del lost
+    del guarded
+
+
+def lost(request: Any) -> Any: ...
 
 
 def test_a_function_that_takes_one_method_needs_no_more(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ async def send(message):
 
 asyncio.run(app(scope, receive, send))
 assert sent[0]["status"] == 200, sent
-assert guard.flush() and guard.stats()["decisions"] == 1, guard.stats()
+assert guard.flush() and guard.stats().decisions == 1, guard.stats()
 guard.close()
 """
 NOTHING = """
