@@ -152,7 +152,8 @@ async def body_of(
     files: list[File] = []
     if raw and complete and len(raw) <= cap and not encoding and kind.partition(";")[0].strip().lower() in _FORM_TYPES:
         try:
-            fields, files = await form_fields(await replayed(raw, scope).form())
+            async with replayed(raw, scope).form() as form:
+                fields, files = await form_fields(form)
         except AssertionError:
             pass  # python-multipart is not installed, so the application has no parser either
         except Exception:
