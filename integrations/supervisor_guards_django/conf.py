@@ -124,6 +124,13 @@ def provide() -> None:
         provide_guard(_make)
 
 
+def withdraw() -> None:
+    """Let the default guard come from the environment again: for tests of several frameworks in one process."""
+    global _providing, _warm
+    _providing = _warm = False
+    provide_guard(None)
+
+
 _providing = False
 _warm = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,11 +74,16 @@ def _leaf(pattern: URLPattern, route: str, namespaces: tuple[str, ...], apps: tu
         _methods(view, owner),
         template_of(route),
         names=tuple(dict.fromkeys(names)),
-        endpoint_location=location_of(view) if owner is None else location_of(getattr(owner, "dispatch", view)),
+        endpoint_location=location_of(view) if owner is None else _written(owner),
         actions=tuple(sorted(own_actions(view, None))),
         exempt_reason=exempt_reason(view) or exempt_reason(owner),
         endpoint=view,
     )
+
+
+def _written(owner: type) -> str:
+    """Where a view's class is written: its first method of its own, as `dispatch` is mostly a framework's."""
+    return next((location_of(one) for one in vars(owner).values() if inspect.isfunction(one)), "")
 
 
 def _methods(view: Any, owner: Any) -> frozenset[str] | None:
@@ -95,10 +101,12 @@ def _joined(first: str, second: str) -> str:
 
 
 def _lost(routes: list[RouteInfo]) -> list[Any]:
-    """Our guarded wrappers, without those that are methods of a routed class: they run, though they are no endpoint."""
+    """Guarded wrappers in the files of this project's views, without the methods of routed classes: those run."""
+    files = {route.endpoint_location.rpartition(":")[0] for route in routes if route.endpoint_location}
     inside: set[int] = set()
     for owner in {owner_of(route.endpoint) for route in routes} - {None}:
         for kind in owner.__mro__:
             for value in vars(kind).values():
                 inside.update(id(one) for one in layers(value))
-    return [one for one in registered() if hasattr(one, MARK) and id(one) not in inside]
+    ours = [one for one in registered() if hasattr(one, MARK) and id(one) not in inside]
+    return [one for one in ours if location_of(one).rpartition(":")[0] in files]

@@ -50,7 +50,10 @@ def guarded(folder: Path, mode: str = "enforce", policy: str = contract.POLICY, 
     others = {name.upper(): changes.pop(name) for name in list(changes) if name.islower()}
     with override_settings(SUPERVISOR_GUARDS=guards(folder, mode, policy, **changes), **others):
         views.RAN.clear()
-        yield conf.guard()
+        try:
+            yield conf.guard()
+        finally:
+            conf.withdraw()
 
 
 def send(handler: str, method: str, path: str, body: bytes = b"", cookies: Any = None, **options: Any) -> Any:

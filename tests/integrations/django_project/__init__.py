@@ -23,3 +23,6 @@ def start() -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    from supervisor_guards_django import conf
+
+    conf.withdraw()  # tests of other frameworks run in this process, too

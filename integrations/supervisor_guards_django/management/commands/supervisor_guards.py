@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 from django.core.checks import ERROR, run_checks
@@ -80,8 +81,8 @@ class Command(BaseCommand):
 
     def _engine(self, name: str, words: list[str]) -> None:
         """Run the engine's own command as if the settings were its environment. It exits with its own code."""
-        from supervisor_guards.cli import main
-
+        (found,) = metadata.entry_points(group="console_scripts", name="supervisor-guards")
+        main = found.load()
         first = ["list"] if name == "reviews" and (not words or words[0].startswith("-")) else []
         with _as_environment(conf.current().config):
             main([*_ENGINE[name], *first, *words], prog_name="manage.py supervisor_guards")
