@@ -13,12 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from supervisor_guards import Guard
-from supervisor_guards_asgi import SupervisorMiddleware, User
+from supervisor_guards_asgi import RouteGuard, SupervisorMiddleware, User, get_decision, supervised_route
 from tests.engine import rows
 from tests.integrations.asgi_apps import request, requests
 from tests.integrations.asgi_client import ANY, Exchange, call, chunks, guarding, http_scope, run
@@ -240,3 +243,81 @@ def test_one_action_is_enforced_while_another_is_watched(tmp_path: Path) -> None
         answers = requests(app, [("POST", f"/{name}", {"json": {"amount": 1_000}}) for name in ("refund", "delete")])
         assert [answer.status_code for answer in answers] == [403, 200]
         assert [(row.action_type, row.would_have) for row in rows(guard)] == [("refund", None), ("delete", "deny")]
+
+
+class _Limit:
+    """As a layer that bounds bodies does: reading beyond the limit raises the framework's own error."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def limited() -> Any:
+            raise HTTPException(413, "the framework's own")
+
+        await self.app(scope, limited if scope["type"] == "http" else receive, send)
+
+
+@pytest.mark.parametrize("mode", ["shadow", "enforce"])
+@pytest.mark.parametrize("place", ["rule", "layer", "decorator"])
+def test_a_limit_of_the_framework_gives_its_own_answer(place: str, mode: str, tmp_path: Path) -> None:
+    async def endpoint(request: Request) -> Response:
+        return Response(await request.body())
+
+    with guarding(tmp_path, LARGE, mode) as guard:
+        payload = ["body.amount"]
+        guarded: Any = endpoint
+        layers = []
+        if place == "decorator":
+            guarded = supervised_route("refund", guard=guard, payload=payload)(endpoint)
+        elif place == "layer":
+            layers = [Middleware(RouteGuard, "refund", guard=guard, payload=payload)]
+        else:
+            rule = {"route": "/refunds", "action": "refund", "payload": payload}
+            layers = [Middleware(SupervisorMiddleware, guard=guard, rules=[rule])]
+        around = [Middleware(ExceptionMiddleware), Middleware(_Limit), *(layers if place == "rule" else [])]
+        inside = layers if place == "layer" else []
+        app = Starlette(routes=[Route("/refunds", guarded, methods=["POST"], middleware=inside)], middleware=around)
+        exchange = call(app, http_scope("POST", "/refunds", headers=[("content-length", "2")]), b"{}")
+        assert (exchange.status, exchange.body) == (413, b"the framework's own")
+        assert mode == "shadow" or rows(guard) == []
+
+
+@pytest.mark.parametrize("host", ["", " ", "a b", "[::1", "x:y", "\xff", "evil.example/..%2f", "a\tb", "a" * 5_000])
+def test_no_host_separates_the_guard_from_the_application(host: str, tmp_path: Path) -> None:
+    ran: list[int] = []
+
+    async def endpoint(request: Request) -> Response:
+        ran.append(1)
+        return Response("ran")
+
+    with guarding(tmp_path, LARGE) as guard:
+        app = served(guard, endpoint)
+        scope = http_scope("POST", "/refunds/x", headers=[("content-type", "application/json")])
+        scope["headers"].append((b"host", host.encode("latin-1")))
+        assert 400 <= call(app, scope, b'{"amount": 1000}').status < 500
+        assert ran == []
+
+
+def test_requests_of_many_threads_keep_their_own_senders(tmp_path: Path) -> None:
+    async def endpoint(request: Request) -> Response:
+        await request.body()
+        return Response(get_decision(request).action_id)  # type: ignore[union-attr]
+
+    answers: dict[str, list[str]] = {}
+
+    def ask(name: str) -> None:
+        calls = [("POST", "/refunds/x", {"json": {"amount": 1}, "headers": {"x-user": name}})] * 20
+        answers[name] = [answer.text for answer in requests(app, calls)]
+
+    with guarding(tmp_path, LARGE) as guard:
+        app = served(guard, endpoint, user=lambda connection: User(connection.headers["x-user"]))
+        threads = [threading.Thread(target=ask, args=(f"user-{number}",)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        subjects = {row.action_id: row.subject for row in rows(guard)}
+        for name, ids in answers.items():
+            assert len(set(ids)) == 20
+            assert {subjects[action_id] for action_id in ids} == {name}
