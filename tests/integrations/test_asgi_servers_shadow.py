@@ -109,7 +109,8 @@ def test_a_large_body_arrives_whole_and_is_never_held_in_memory(server: Server, 
     upload("bare")
     upload(mode)
     bare = min(peak("bare") for _ in range(2))
-    assert min(peak(mode) for _ in range(2)) < bare + 2 * CAP + 4 * 1_048_576
+    # Allocators keep a few megabytes more or less from run to run; a body that is held would be 20.
+    assert min(peak(mode) for _ in range(2)) < bare + 2 * CAP + 10 * 1_048_576
 
 
 def _memory(folder: Path, name: str) -> int:
