@@ -1,0 +1,104 @@
+"""Integrations, policies, people, their tokens and sessions, webhooks and their outbox."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "sv_integrations",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("scopes", sa.Text, nullable=False),
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("former_secret", sa.Text),
+        sa.Column("former_until", sa.BigInteger),
+        sa.Column("resolves_own", sa.Boolean, nullable=False),
+        sa.Column("per_minute", sa.Integer),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("revoked_at", sa.BigInteger),
+    )
+    op.create_table(
+        "sv_policies",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("version", sa.Text, nullable=False),
+        sa.Column("action_types", sa.Text, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("hash", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("promoted_at", sa.BigInteger),
+        sa.Column("retired_at", sa.BigInteger),
+    )
+    op.create_index("sv_policies_label", "sv_policies", ["name", "version"], unique=True)
+    op.create_table(
+        "sv_people",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("password", sa.Text),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("disabled_at", sa.BigInteger),
+    )
+    op.create_table(
+        "sv_tokens",
+        sa.Column("hash", sa.Text, primary_key=True),
+        sa.Column("person_id", sa.Text, sa.ForeignKey("sv_people.id")),
+        sa.Column("label", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger),
+        sa.Column("revoked_at", sa.BigInteger),
+    )
+    op.create_table(
+        "sv_sessions",
+        sa.Column("hash", sa.Text, primary_key=True),
+        sa.Column("person_id", sa.Text, sa.ForeignKey("sv_people.id"), nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+    )
+    op.create_index("sv_sessions_expires", "sv_sessions", ["expires_at"])
+    op.create_table(
+        "sv_windows",
+        sa.Column("subject", sa.Text, primary_key=True),
+        sa.Column("window", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "sv_subscriptions",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("integration_id", sa.Text, sa.ForeignKey("sv_integrations.id")),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("events", sa.Text, nullable=False),
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("disabled_at", sa.BigInteger),
+    )
+    op.create_table(
+        "sv_deliveries",
+        sa.Column("id", serial, primary_key=True, autoincrement=True),
+        sa.Column("subscription_id", sa.Text, sa.ForeignKey("sv_subscriptions.id"), nullable=False),
+        sa.Column("event", sa.Text, nullable=False),
+        sa.Column("action_id", sa.Text, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_at", sa.BigInteger, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("answered_at", sa.BigInteger),
+        sa.Column("answer", sa.Text),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("sv_deliveries_due", "sv_deliveries", ["status", "next_at"])
+    op.create_index("sv_deliveries_subscription", "sv_deliveries", ["subscription_id", "id"])
