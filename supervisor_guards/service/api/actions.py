@@ -1,0 +1,146 @@
+"""Actions are judged: one, or many at a time; and how they ended."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from supervisor_guards.embedded.openings import Opening
+from supervisor_guards.embedded.rows import DecisionRow
+from supervisor_guards.service import bodies
+from supervisor_guards.service.api.calls import calling, flag, service_of
+from supervisor_guards.service.core import Service
+from supervisor_guards.service.judging import Asked, Judged, answer_of, judge, stored_answer
+from supervisor_guards.service.principals import Integration
+from supervisor_guards.service.problems import Problem, answer
+
+MAX_TEXT = 512
+"""Characters of an action type, id, digest, subject or route."""
+
+
+class Batch(msgspec.Struct):
+    """The body of `POST /v1/actions/evaluate/batch`."""
+
+    items: list[msgspec.Raw]
+
+
+class Ended(msgspec.Struct):
+    """The body of `POST /v1/actions/{action_id}/result`."""
+
+    result: Literal["returned", "raised", "not-run"]
+
+
+async def evaluate(request: Request) -> Response:
+    """Judge one action; what is answered was committed before, unless `dry_run`."""
+    service, integration = await calling(request)
+    raw = await bodies.read(request, service.config.max_body_bytes)
+    asked = bodies.decode(raw, Asked)
+    dry_run = flag(request, "dry_run")
+    if dry_run:
+        return answer(answer_of(_judged(service, integration, asked), asked, dry_run=True))
+    (given,) = await _answers(service, integration, [asked])
+    if isinstance(given, Problem):
+        raise given
+    return answer(given)
+
+
+async def evaluate_batch(request: Request) -> Response:
+    """Judge many actions, each by itself: an error of one is its item's answer."""
+    service, integration = await calling(request)
+    raw = await bodies.read(request, service.config.max_body_bytes)
+    items = bodies.decode(raw, Batch).items
+    if len(items) > service.config.max_batch:
+        raise Problem(413, f"{len(items)} items in one batch: at most {service.config.max_batch} are taken")
+    asked: list[Asked | Problem] = []
+    for item in items:
+        try:
+            asked.append(msgspec.json.decode(item, type=Asked))
+        except msgspec.ValidationError as error:
+            asked.append(Problem(422, str(error)))
+    given = await _answers(service, integration, asked)
+    return answer({"items": [_item(one) for one in given]})
+
+
+async def result(request: Request) -> Response:
+    """Note how an action of this integration ended; the first word counts."""
+    service, integration = await calling(request)
+    action_id = request.path_params["action_id"]
+    ended = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Ended)
+    found = await service.reading(service.store.decision, action_id)
+    if found is None or found.app_id != integration.id:
+        raise Problem(404, "decision not found")
+    if found.result is None:
+        await service.reading(service.store.write, [], [(action_id, ended.result)])
+    return answer({"action_id": action_id, "result": found.result or ended.result})
+
+
+async def _answers(
+    service: Service, integration: Integration, asked: list[Asked | Problem] | list[Asked]
+) -> list[dict[str, Any] | Problem]:
+    """The answer or problem of each, all of them committed."""
+    judged: list[Judged | Problem] = []
+    for one in asked:
+        try:
+            judged.append(one if isinstance(one, Problem) else _judged(service, integration, one))
+        except Problem as problem:
+            judged.append(problem)
+    items: list[tuple[DecisionRow, Opening | None]] = [
+        (one.row, one.opening) for one in judged if isinstance(one, Judged)
+    ]
+    written = iter(await service.scribe.write(items) if items else [])
+    given: list[dict[str, Any] | Problem] = []
+    for request, one in zip(asked, judged, strict=True):
+        if isinstance(one, Problem) or isinstance(request, Problem):
+            given.append(one if isinstance(one, Problem) else Problem(422, "unreadable"))
+            continue
+        stored = next(written)
+        if not stored.fresh:
+            given.append(await _again(service, integration, one))
+            continue
+        if stored.case_id is not None and request.proceeds:
+            await service.reading(service.store.mark_executed, one.row.action_id)
+        given.append(answer_of(one, request, stored.case_id))
+    return given
+
+
+def _judged(service: Service, integration: Integration, asked: Asked) -> Judged:
+    """The verdict on one action. Raises `Problem` where it may not be asked, or a name is too long."""
+    for name in ("action_type", "id", "digest", "subject", "route", "tenant"):
+        value = getattr(asked, name)
+        if value is not None and (len(value) > MAX_TEXT or not value):
+            raise Problem(422, [{"loc": ["body", name], "msg": f"1 to {MAX_TEXT} characters", "type": "value_error"}])
+    if not integration.may(asked.action_type):
+        raise Problem(403, f"scope {asked.action_type!r} not granted")
+    return judge(asked, integration, service.policies.current(shadow=asked.shadow), service.terms)
+
+
+async def _again(service: Service, integration: Integration, judged: Judged) -> dict[str, Any] | Problem:
+    """The answer that a retry gets: the first one. An id that somebody used for something else is a conflict."""
+    row = judged.row
+    found = await service.reading(service.store.decision, row.action_id)
+    same = found is not None and (found.app_id, found.action_type, found.digest, found.enforced) == (
+        integration.id,
+        row.action_type,
+        row.digest,
+        row.enforced,
+    )
+    if found is None or not same:
+        return Problem(409, f"the id {row.action_id!r} is taken by another action: make a new one for each action")
+    return stored_answer(found)
+
+
+def _item(given: dict[str, Any] | Problem) -> dict[str, Any]:
+    return {"error": {"status": given.status, "detail": given.detail}} if isinstance(given, Problem) else given
+
+
+routes = [
+    Route("/v1/actions/evaluate", evaluate, methods=["POST"]),
+    Route("/v1/actions/evaluate/batch", evaluate_batch, methods=["POST"]),
+    Route("/v1/actions/{action_id}/result", result, methods=["POST"]),
+]
+
+__all__ = ["routes", "service_of"]

@@ -1,0 +1,77 @@
+"""The ASGI application of the service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from supervisor_guards.embedded.errors import StoreUnavailable
+from supervisor_guards.service.api import actions
+from supervisor_guards.service.config import ServiceConfig
+from supervisor_guards.service.core import Service
+from supervisor_guards.service.problems import Problem, answer, problem_response
+
+__all__ = ["create_app"]
+
+_RETRY = {"Retry-After": "1"}
+
+
+def create_app(config: ServiceConfig | None = None, *, service: Service | None = None) -> Starlette:
+    """The application. `config` is read from the environment when it is None.
+
+    The database is opened when the server starts it (the lifespan), not here. `service` is one that is open
+    already; it is closed with the application.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        opened = service or Service(config or ServiceConfig.load())
+        app.state.service = opened
+        await opened.start()
+        try:
+            yield
+        finally:
+            await opened.stop()
+
+    return Starlette(
+        routes=[
+            Route("/healthz", _healthy),
+            Route("/readyz", _ready),
+            *actions.routes,
+        ],
+        lifespan=lifespan,
+        exception_handlers={
+            Problem: problem_response,
+            HTTPException: _http_error,
+            StoreUnavailable: _unavailable,
+        },
+    )
+
+
+async def _healthy(request: Request) -> Response:
+    """The process answers."""
+    return answer({"status": "ok"})
+
+
+async def _ready(request: Request) -> Response:
+    """The process answers, and its database does."""
+    service: Service = request.app.state.service
+    await service.reading(service.store.anchor)
+    return answer({"status": "ok"})
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """What the router refuses: unknown paths and methods."""
+    assert isinstance(error, HTTPException)
+    return answer({"detail": error.detail}, error.status_code, error.headers)
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    """The database failed: nothing was decided, and nothing is known of it. The text may name hosts: it is logged."""
+    return answer({"detail": "the database can't be reached: try again"}, 503, _RETRY)

@@ -1,0 +1,102 @@
+"""Request bodies: bounded while they are read, and JSON that means one thing only."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from supervisor_guards.service.problems import Problem
+
+T = TypeVar("T")
+MAX_DEPTH = 200
+_DUPLICATE = "the name {!r} stands twice in one object: write it once"
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The request's body. Raises `Problem` 413 as soon as it is larger than `limit` bytes."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+    except ClientDisconnect:
+        raise Problem(400, "the request ended before its body did") from None
+    return b"".join(parts)
+
+
+def decode(raw: bytes, kind: type[T]) -> T:
+    """`raw`, JSON (RFC 8259) in UTF-8, as a `kind`.
+
+    Raises `Problem`: 400 for what is no JSON, nests more than 200 deep, or has a name twice in an object (readers
+    differ in which one counts); 422 for another shape, which says where.
+    """
+    try:
+        found = msgspec.json.decode(raw, type=kind)
+        _check(raw)
+    except msgspec.ValidationError as error:
+        _check(raw)
+        text, _, place = str(error).partition(" - at ")
+        raise Problem(422, [{"loc": ["body", *_steps(place)], "msg": text, "type": "value_error"}]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, f"the body is no JSON: {error}") from None
+    return found
+
+
+def _check(raw: bytes) -> None:
+    """Look at what msgspec doesn't tell: names that stand twice, and depth."""
+    depth = _depth(raw)
+    if depth > MAX_DEPTH:
+        raise Problem(400, f"the body nests {depth} deep: at most {MAX_DEPTH} levels are read")
+    try:
+        json.loads(raw, object_pairs_hook=_unique)
+    except ValueError as error:
+        raise Problem(400, f"the body is no JSON: {error}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Problem(400, _DUPLICATE.format(twice[:80]))
+    return found
+
+
+def _depth(raw: bytes) -> int:
+    """How deep arrays and objects nest at most; brackets within texts count as well where there are many."""
+    opened = raw.count(b"[") + raw.count(b"{")
+    if opened <= MAX_DEPTH:
+        return opened
+    deepest = depth = 0
+    quoted = escaped = False
+    for byte in raw:
+        if quoted:
+            quoted = escaped or byte != 0x22
+            escaped = not escaped and byte == 0x5C
+        elif byte == 0x22:
+            quoted = True
+        elif byte in (0x5B, 0x7B):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in (0x5D, 0x7D):
+            depth -= 1
+    return deepest
+
+
+def _steps(place: str) -> list[str]:
+    """`$.items[0].payload` of a message as its parts."""
+    text = place.strip("`").removeprefix("$").replace("[", ".").replace("]", "")
+    return [step for step in text.split(".") if step]
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, f"the body is larger than {limit} bytes, the limit of this service (SUPERVISOR_MAX_BODY_BYTES)")

@@ -1,0 +1,110 @@
+"""One process of the service: what every endpoint works with, opened and closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from supervisor_guards._redaction import Redactor
+from supervisor_guards.embedded.desk import ReviewDesk
+from supervisor_guards.embedded.evidence import Sealer
+from supervisor_guards.embedded.folder import private_folder
+from supervisor_guards.embedded.keys import Keys
+from supervisor_guards.errors import ConfigurationError
+from supervisor_guards.service import wakeups
+from supervisor_guards.service.access import Access
+from supervisor_guards.service.config import ServiceConfig
+from supervisor_guards.service.database import open_database
+from supervisor_guards.service.integrations import Integrations
+from supervisor_guards.service.judging import Terms
+from supervisor_guards.service.outbox import within
+from supervisor_guards.service.policies import StoredPolicies
+from supervisor_guards.service.scribe import Scribe
+from supervisor_guards.service.vault import Vault
+from supervisor_guards.service.wakeups import Wakeups
+
+logger = logging.getLogger("supervisor_guards")
+
+T = TypeVar("T")
+_READERS = 8
+"""Threads that read the database for one process; the writer is apart."""
+
+
+class Service:
+    """Store, policies, keys and callers of one process. Opening it makes the database current.
+
+    Raises `ConfigurationError` with every fault of `config`, and `StoreUnavailable` where the database can't be
+    opened.
+    """
+
+    def __init__(self, config: ServiceConfig) -> None:
+        problems = config.problems()
+        if problems:
+            raise ConfigurationError(problems)
+        self.config = config
+        if config.database_url is None:
+            private_folder(Path(config.state_dir).absolute())
+        keys = Keys.load(config.state_dir)
+        self.vault = Vault(keys)
+        self.store = open_database(config.url, Sealer(keys.subkey("evidence"), keys.key_id), within)
+        self.bundle_key = keys.subkey("evidence-bundle")
+        self.integrations = Integrations(self.store, self.vault, config.secret_overlap_seconds)
+        self.policies = StoredPolicies(self.store)
+        self.desk = ReviewDesk(self.store)
+        self.access = Access(self.store, self.integrations)
+        self.terms = Terms(
+            int(config.review_expires_seconds * 1_000_000),
+            int(config.review_window_seconds * 1_000_000),
+            keys.subkey("digest"),
+            Redactor(extra_names=config.redact),
+        )
+        self.wakeups = Wakeups(config.url)
+        self.scribe = Scribe(self.store)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to write and to listen, on this event loop."""
+        self._readers = anyio.CapacityLimiter(_READERS)
+        self.scribe.start()
+        self.wakeups.start()
+        self._tasks = [asyncio.create_task(self._follow(wakeups.POLICIES, self.policies.refresh))]
+        self._tasks.append(asyncio.create_task(self._follow(wakeups.ACCESS, self.access.forget)))
+
+    async def stop(self) -> None:
+        """Write what waits, and close."""
+        await self.scribe.stop()
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await anyio.to_thread.run_sync(self.close)
+
+    def close(self) -> None:
+        """Release the database; idempotent."""
+        self.wakeups.stop()
+        self.store.close()
+
+    async def reading(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """`call(...)`, which reads or writes the database, in a worker thread."""
+        return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._readers)
+
+    async def _follow(self, topic: str, look: Callable[[], object]) -> None:
+        """Call `look` whenever another process may have changed `topic`."""
+        seen = -1
+        while True:
+            await self.wakeups.sleep(topic, seen, 30.0)
+            seen = self.wakeups.seen(topic)
+            try:
+                await self.reading(look)
+            except Exception as error:
+                logger.error("can't follow changes of %s, trying again: %s", topic, error)
+                await asyncio.sleep(1.0)
+                seen = -1
