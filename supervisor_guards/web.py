@@ -1,11 +1,27 @@
-"""For authors of web adapters: the request's facts, rules for routes, payloads, answers, and the coverage audit.
+"""For authors of web adapters: the request's facts, rules for routes, payloads, answers, the coverage audit,
+and the desk at which people read decisions and decide reviews (`Guard.desk`).
 
 No framework is imported here, nothing waits for the network, and no verdict is made: `admit` asks the engine.
 """
 
 from supervisor_guards._default import provide_guard
+from supervisor_guards._desk import (
+    Choices,
+    DecisionQuery,
+    NoDesk,
+    NotAReviewer,
+    OwnAction,
+    Page,
+    Principal,
+    ReviewDesk,
+    ReviewNotFound,
+    ReviewQuery,
+    ReviewResolved,
+    own_name,
+)
 from supervisor_guards._markers import Unreadable, Unusable
 from supervisor_guards._model import Entry
+from supervisor_guards._records import Review, StoredDecision
 from supervisor_guards._web.admission import aadmit, admit, answers_at_once, enforces, serving
 from supervisor_guards._web.approvals import APPROVAL_HEADER, MAX_APPROVALS, approvals
 from supervisor_guards._web.bodies import DEFAULT_MAX_BODY_BYTES, Body, BodyStatus, File, parse_body
@@ -43,17 +59,30 @@ __all__ = [
     "UNKNOWN",
     "Body",
     "BodyStatus",
+    "Choices",
     "Coverage",
+    "DecisionQuery",
     "Entry",
     "File",
     "Inspection",
+    "NoDesk",
+    "NotAReviewer",
+    "OwnAction",
+    "Page",
     "Pick",
+    "Principal",
     "Refusal",
     "RequestFacts",
     "RequestState",
+    "Review",
+    "ReviewDesk",
+    "ReviewNotFound",
+    "ReviewQuery",
+    "ReviewResolved",
     "RouteInfo",
     "RouteRule",
     "RouteRules",
+    "StoredDecision",
     "Tripwire",
     "Unreadable",
     "Unusable",
@@ -72,6 +101,7 @@ __all__ = [
     "layers",
     "location_of",
     "modes_of",
+    "own_name",
     "parse_body",
     "payload_source",
     "plain_actions_of",

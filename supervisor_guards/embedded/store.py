@@ -9,8 +9,9 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from supervisor_guards._desk import Page, ReviewQuery
 from supervisor_guards._model import Result, ReviewState
-from supervisor_guards.embedded import queries, retention, reviews, transitions
+from supervisor_guards.embedded import queries, retention, reviews, search, transitions
 from supervisor_guards.embedded.connections import Connections
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.evidence import Sealer
@@ -251,6 +252,14 @@ class Store(Reader):
         self._expire_due()
         with self._connections.reading() as held:
             return queries.review_page(held, status, limit, before, after)
+
+    def find_reviews(
+        self, query: ReviewQuery, limit: int, cursor: int | None, oldest_first: bool = False
+    ) -> Page[Review]:
+        """A page of what `query` finds, newest first unless `oldest_first`."""
+        self._expire_due()
+        with self._connections.reading() as held:
+            return search.find_reviews(held, query, limit, cursor, oldest_first)
 
     def waiting(self) -> int:
         """How many reviews are pending."""

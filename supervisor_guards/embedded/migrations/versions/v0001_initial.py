@@ -92,7 +92,6 @@ def upgrade() -> None:
         sa.Column(
             "action_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False, unique=True
         ),
-        sa.Column("app_id", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
@@ -112,8 +111,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("sg_reviews_status", "sg_reviews", ["status", "id"])
-    op.create_index("sg_reviews_app", "sg_reviews", ["app_id", "status", "id"])
-    op.create_index("sg_reviews_resolved", "sg_reviews", ["app_id", "status", "resolved_at"])
     op.create_index("sg_reviews_due", "sg_reviews", ["status", "expires_at"])
     op.create_index("sg_reviews_digest", "sg_reviews", ["digest"])
     op.create_index("sg_reviews_segment", "sg_reviews", ["segment"])
