@@ -12,6 +12,7 @@ from supervisor_guards._cli.policy import policy
 from supervisor_guards._cli.replay import replay
 from supervisor_guards._cli.reviews import reviews
 from supervisor_guards._cli.routes import routes
+from supervisor_guards._cli.serve import integrations, serve
 from supervisor_guards._cli.verify import purge, verify
 
 __all__ = ["main"]
@@ -31,7 +32,7 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (demo, policy, replay, decisions, reviews, verify, purge, doctor, routes):
+for _command in (demo, policy, replay, decisions, reviews, verify, purge, doctor, routes, serve, integrations):
     main.add_command(_command)
 
 if __name__ == "__main__":

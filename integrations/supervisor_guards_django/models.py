@@ -90,6 +90,7 @@ class Decision(Table):
         constraints = (models.UniqueConstraint(fields=["action_id"], name="sg_decisions_action_id_key"),)
         indexes = (
             models.Index(fields=["action_type", "id"], name="sg_decisions_action"),
+            models.Index(fields=["app_id", "id"], name="sg_decisions_app"),
             models.Index(
                 fields=["outcome", "id"],
                 name="sg_decisions_refused",

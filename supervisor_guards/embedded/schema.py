@@ -55,6 +55,7 @@ decisions = Table(
     Column("mac", Text, nullable=False),
     # What is rare has a small index of its own, and what is common is found at once from the newest row back.
     Index("sg_decisions_action", "action_type", "id"),
+    Index("sg_decisions_app", "app_id", "id"),
     _partial("sg_decisions_refused", "outcome", "allow"),
     _partial("sg_decisions_would", "would_have", "allow"),
     _partial("sg_decisions_failed", "status", "evaluated"),

@@ -249,7 +249,7 @@ class Store(Reader):
         self, status: str | None = None, limit: int = 100, before: int | None = None, after: int | None = None
     ) -> list[Review]:
         """Reviews, newest first; the next page is `before` the last one's `id`. With `after`, oldest first."""
-        self._expire_due()
+        self.expire_due()
         with self._connections.reading() as held:
             return queries.review_page(held, status, limit, before, after)
 
@@ -257,23 +257,24 @@ class Store(Reader):
         self, query: ReviewQuery, limit: int, cursor: int | None, oldest_first: bool = False
     ) -> Page[Review]:
         """A page of what `query` finds, newest first unless `oldest_first`."""
-        self._expire_due()
+        self.expire_due()
         with self._connections.reading() as held:
             return search.find_reviews(held, query, limit, cursor, oldest_first)
 
     def waiting(self) -> int:
         """How many reviews are pending."""
-        self._expire_due()
+        self.expire_due()
         with self._connections.reading() as held:
             return queries.waiting(held)
 
     def reviews_named(self, prefix: str, limit: int = 100) -> list[Review]:
         """Reviews whose action id begins with `prefix`."""
-        self._expire_due()
+        self.expire_due()
         with self._connections.reading() as held:
             return queries.reviews_named(held, prefix, limit)
 
-    def _expire_due(self) -> None:
+    def expire_due(self) -> None:
+        """Turn reviews that nobody decided in time into expired ones."""
         now = self._clock()
         with self._connections.reading() as held:
             due = queries.any_due(held, now)

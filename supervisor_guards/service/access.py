@@ -35,8 +35,9 @@ _FRESH_SECONDS = 5.0
 class Access:
     """Recognises callers. What it remembers is forgotten when the database's access tables change (`forget`)."""
 
-    def __init__(self, store: Store, integrations: Integrations) -> None:
+    def __init__(self, store: Store, integrations: Integrations, admin_token: str | None = None) -> None:
         self._store = store
+        self._admin_hash = None if admin_token is None else hashed(admin_token)
         self._integrations = integrations
         self._credentials: dict[str, tuple[float, Credentials | None]] = {}
         self._verified: OrderedDict[str, tuple[float, Integration]] = OrderedDict()
@@ -77,6 +78,11 @@ class Access:
         """Whose administrator's token this is; None where none was sent. Raises `Problem` 401 for another."""
         if token is None:
             return None
+        if self._admin_hash is not None:
+            # The one in the settings stands instead of those in the database.
+            if hmac.compare_digest(self._admin_hash, hashed(token)):
+                return Person("", "admin token", "administrator")
+            raise _refused("invalid admin token")
         with self._store.reading() as held:
             query = select(tokens.c.hash, tokens.c.label, tokens.c.expires_at).where(
                 tokens.c.person_id.is_(None), tokens.c.revoked_at.is_(None)

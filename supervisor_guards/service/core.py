@@ -59,7 +59,7 @@ class Service:
         self.integrations = Integrations(self.store, self.vault, config.secret_overlap_seconds)
         self.policies = StoredPolicies(self.store)
         self.desk = StoreDesk(self.store)
-        self.access = Access(self.store, self.integrations)
+        self.access = Access(self.store, self.integrations, config.admin_token)
         self.terms = Terms(
             int(config.review_expires_seconds * 1_000_000),
             int(config.review_window_seconds * 1_000_000),

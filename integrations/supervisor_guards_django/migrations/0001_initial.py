@@ -243,6 +243,7 @@ class Migration(migrations.Migration):
                 "base_manager_name": "objects",
                 "indexes": [
                     models.Index(fields=["action_type", "id"], name="sg_decisions_action"),
+                    models.Index(fields=["app_id", "id"], name="sg_decisions_app"),
                     models.Index(
                         condition=models.Q(NotEqual(models.F("outcome"), "allow")),
                         fields=["outcome", "id"],

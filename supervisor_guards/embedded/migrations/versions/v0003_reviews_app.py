@@ -1,4 +1,4 @@
-"""Reviews know their application: one store may serve several, and each lists its own by an index."""
+"""One store may serve several applications: reviews know whose they are, and each lists its own by an index."""
 
 from __future__ import annotations
 
@@ -68,3 +68,4 @@ def upgrade() -> None:
     op.create_index("sg_reviews_due", "sg_reviews", ["status", "expires_at"])
     op.create_index("sg_reviews_digest", "sg_reviews", ["digest"])
     op.create_index("sg_reviews_segment", "sg_reviews", ["segment"])
+    op.create_index("sg_decisions_app", "sg_decisions", ["app_id", "id"])

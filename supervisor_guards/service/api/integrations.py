@@ -1,0 +1,102 @@
+"""Administrators make integrations, rotate their secrets, and end them."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from supervisor_guards.service import bodies
+from supervisor_guards.service.api.calls import administering
+from supervisor_guards.service.core import Service
+from supervisor_guards.service.integrations import NameTaken
+from supervisor_guards.service.items import integration_item
+from supervisor_guards.service.principals import ANY_SCOPE, Person, demand
+from supervisor_guards.service.problems import Problem, answer
+
+MAX_NAME = 200
+MAX_SCOPES = 1_000
+
+
+class Wanted(msgspec.Struct):
+    """The body of `POST /v1/integrations`."""
+
+    name: str
+    scopes: list[str] = msgspec.field(default_factory=lambda: [ANY_SCOPE])
+    resolves_own: bool = False
+    per_minute: int | None = None
+
+
+async def create(request: Request) -> Response:
+    """A new integration; its secret is told this once."""
+    service, person = await _administrator(request)
+    wanted = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Wanted)
+    _check(wanted)
+    try:
+        made, secret = await service.reading(
+            service.integrations.create,
+            wanted.name,
+            wanted.scopes,
+            person.label,
+            resolves_own=wanted.resolves_own,
+            per_minute=wanted.per_minute,
+        )
+    except NameTaken as error:
+        raise Problem(409, str(error)) from None
+    return answer(integration_item(made, secret), 201)
+
+
+async def list_all(request: Request) -> Response:
+    """All integrations, revoked ones too."""
+    service, _ = await _administrator(request)
+    return answer([integration_item(one) for one in await service.reading(service.integrations.list)])
+
+
+async def rotate(request: Request) -> Response:
+    """A new secret, told this once; the former one stays good for the overlap."""
+    service, person = await _administrator(request)
+    try:
+        changed, secret = await service.reading(
+            service.integrations.rotate, request.path_params["integration_id"], person.label
+        )
+    except LookupError as error:
+        raise Problem(404, str(error)) from None
+    service.access.forget()
+    return answer(integration_item(changed, secret))
+
+
+async def revoke(request: Request) -> Response:
+    """End an integration."""
+    service, person = await _administrator(request)
+    try:
+        ended = await service.reading(service.integrations.revoke, request.path_params["integration_id"], person.label)
+    except LookupError as error:
+        raise Problem(404, str(error)) from None
+    service.access.forget()
+    return answer(integration_item(ended))
+
+
+async def _administrator(request: Request) -> tuple[Service, Person]:
+    service, person = await administering(request)
+    return service, demand(person, "administrator")
+
+
+def _check(wanted: Wanted) -> None:
+    problems = []
+    if not wanted.name.strip() or len(wanted.name) > MAX_NAME:
+        problems.append(("name", f"1 to {MAX_NAME} characters"))
+    if not wanted.scopes or len(wanted.scopes) > MAX_SCOPES or not all(1 <= len(one) <= 512 for one in wanted.scopes):
+        problems.append(("scopes", "a list of action types, or of '*'"))
+    if wanted.per_minute is not None and not 0 <= wanted.per_minute <= 10**9:
+        problems.append(("per_minute", "a whole number of at least 0"))
+    if problems:
+        raise Problem(422, [{"loc": ["body", name], "msg": text, "type": "value_error"} for name, text in problems])
+
+
+routes = [
+    Route("/v1/integrations", create, methods=["POST"]),
+    Route("/v1/integrations", list_all, methods=["GET"]),
+    Route("/v1/integrations/{integration_id}/rotate-secret", rotate, methods=["POST"]),
+    Route("/v1/integrations/{integration_id}/revoke", revoke, methods=["POST"]),
+]

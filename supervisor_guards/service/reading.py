@@ -1,0 +1,74 @@
+"""What the API's lists read: each by an index, in pages, and an application's own alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, or_, select
+
+from supervisor_guards.embedded import queries, rows
+from supervisor_guards.embedded.rows import Review, StoredDecision
+from supervisor_guards.embedded.schema import decisions, reviews
+
+PAGE = 100
+"""Reviews in one page, at most."""
+RESOLVED = {"approved": ("approved", "used", "executed"), "rejected": ("rejected", "expired", "abandoned")}
+"""Version 1 knows two ends of a review; ours are told under the one that an old client must take them for."""
+
+
+def version_1_status(status: str) -> str:
+    """The status as version 1 says it."""
+    return next((known for known, ours in RESOLVED.items() if status in ours), "pending")
+
+
+def find_reviews(
+    held: Connection, app_id: str | None, status: str | None, limit: int, before: tuple[int, int] | None = None
+) -> list[Review]:
+    """A page of reviews: pending ones by age, newest first; resolved ones by when they were, last first.
+
+    `app_id` None is for people, who see all. `before` is (resolved_at or id, id) of the last one of the page before.
+    """
+    own = [] if app_id is None else [reviews.c.app_id == app_id]
+    if status is None or status == "pending":
+        query = select(reviews).where(*own).order_by(reviews.c.id.desc())
+        if status is not None:
+            query = query.where(reviews.c.status == status)
+        if before is not None:
+            query = query.where(reviews.c.id < before[1])
+        return _reviews(held, query.limit(limit))
+    found: list[Review] = []
+    for one in RESOLVED.get(status, (status,)):
+        query = select(reviews).where(*own, reviews.c.status == one)
+        if before is not None:
+            earlier = and_(reviews.c.resolved_at == before[0], reviews.c.id < before[1])
+            query = query.where(or_(reviews.c.resolved_at < before[0], earlier))
+        found += _reviews(held, query.order_by(reviews.c.resolved_at.desc(), reviews.c.id.desc()).limit(limit))
+    return sorted(found, key=lambda one: (one.resolved_at or 0, one.id), reverse=True)[:limit]
+
+
+def find_decisions(
+    held: Connection,
+    app_id: str | None,
+    limit: int,
+    *,
+    before: int | None = None,
+    outcome: str | None = None,
+    include_shadow: bool = True,
+) -> list[StoredDecision]:
+    """A page of decisions, newest first. `outcome` is the caller's; `before` is the last one's `id`."""
+    filters: dict[str, Any] = {"app_id": app_id, "outcome": outcome}
+    if not include_shadow:
+        filters["enforced"] = True
+    return queries.page(held, limit, before, None, None, filters)
+
+
+def decisions_of(held: Connection, action_ids: Sequence[str]) -> dict[str, StoredDecision]:
+    """The decisions on these actions, by action id."""
+    query = queries.select_decisions().where(decisions.c.action_id.in_(action_ids))
+    found = [rows.stored(dict(row)) for row in held.execute(query).mappings()]
+    return {one.action_id: one for one in found}
+
+
+def _reviews(held: Connection, query: Any) -> list[Review]:
+    return [rows.review(dict(row)) for row in held.execute(query).mappings()]
