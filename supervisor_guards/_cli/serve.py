@@ -22,9 +22,7 @@ _SHUTDOWN_SECONDS = 10
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8787, show_default=True, help="Port to listen on.")
 @click.option("--database", metavar="URL", help="postgresql://... or sqlite:///PATH; else SQLite in .supervisor.")
-@click.option(
-    "--policy", metavar="PATH", help="Policy to take in and promote; else supervisor.yaml, if it is there."
-)
+@click.option("--policy", metavar="PATH", help="Policy to take in and promote; else supervisor.yaml, if it is there.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that serve.")
 def serve(host: str, port: int, database: str | None, policy: str | None, workers: int) -> None:
     """Run the supervisor as a service for many applications."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from supervisor_guards._binding import published_view
 from supervisor_guards._ids import new_action_id
 from supervisor_guards._model import Action, Entry, Outcome, Snapshot, Verdict
 from supervisor_guards._redaction import Redactor
@@ -42,10 +43,16 @@ class Asked(msgspec.Struct):
     route: str | None = None
     tenant: str | None = None
     request: dict[str, Any] | None = None
+    call: tuple[str, ...] | None = None
+    approval: tuple[str, ...] | None = None
+    proceeds: bool = False
     mode: Literal["shadow", "sample", "enforce"] | None = None
+    enforced: bool | None = None
+    """Of a call that is told about afterwards (`shadow`): whether it was enforced."""
     time: float | None = None
     sample_bucket: int | None = None
-    proceeds: bool = False
+    status: Literal["evaluated", "unavailable", "unknown"] | None = None
+    """Of a call that is told about afterwards: `unavailable` where no verdict could be had in time."""
     result: Literal["returned", "raised", "not-run"] | None = None
 
 
@@ -71,9 +78,12 @@ def judge(asked: Asked, integration: Integration, policies: PolicySet, terms: Te
     now = time.time()
     started = time.perf_counter_ns()
     body = _encode(asked.payload)
+    seen = asked.payload
+    if asked.call is not None and policies.reads_call(asked.action_type):
+        seen = published_view(asked.payload, asked.call)
     verdict = policies.evaluate(
         asked.action_type,
-        asked.payload,
+        seen,
         asked.agent_context or {},
         asked.request or {},
         marked=bool(asked.agent_context or asked.request) or b'"__' in body,
@@ -85,31 +95,43 @@ def judge(asked: Asked, integration: Integration, policies: PolicySet, terms: Te
         snapshot=Snapshot(body),
         time=now if asked.time is None else min(asked.time, now),
         mode=mode,
-        enforced=not asked.shadow,
+        enforced=not asked.shadow if asked.enforced is None else asked.enforced,
         context=asked.agent_context,
         subject=asked.subject,
         route=asked.route,
         request=asked.request,
         sample_bucket=asked.sample_bucket,
         proceeds=asked.proceeds,
+        approval=asked.approval,
         tenant=asked.tenant,
     )
     entry = Entry(
         action,
         verdict,
-        outcome=Outcome.ALLOW if asked.shadow else verdict.outcome,
+        outcome=_outcome(asked, verdict),
+        status=asked.status or "evaluated",
         latency_us=(time.perf_counter_ns() - started) // 1_000,
         result=asked.result,
     )
     maker = RowMaker(terms.redactor, integration.id)
-    row = maker.row(entry, asked.payload, asked.digest or _digest(terms.key, integration.id, asked.action_type, body))
+    # A client of ours that sends none had a payload too large to be told from another: nothing can be approved then.
+    ours = asked.id is not None
+    digest = asked.digest if ours else _digest(terms.key, integration.id, asked.action_type, body)
+    row = maker.row(entry, asked.payload, digest)
     opening = None
-    if not asked.shadow and verdict.outcome is Outcome.REVIEW:
+    if not asked.shadow and verdict.outcome is Outcome.REVIEW and asked.approval is None:
         requester = maker.redacted(dict(asked.agent_context or {})).get("user_id")
         known = str(requester) if type(requester) in (str, int) else None
         since = row.time - terms.window_us if terms.window_us and not asked.proceeds else None
         opening = Opening(row.time + terms.expires_us, known, since)
     return Judged(verdict, row, opening)
+
+
+def _outcome(asked: Asked, verdict: Verdict) -> Outcome:
+    """What the caller gets, or got."""
+    if not asked.shadow:
+        return verdict.outcome
+    return Outcome.DENY if asked.enforced and asked.result == "not-run" else Outcome.ALLOW
 
 
 def answer_of(judged: Judged, asked: Asked, case_id: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
@@ -131,8 +153,8 @@ def answer_of(judged: Judged, asked: Asked, case_id: str | None = None, *, dry_r
             "decision": verdict.outcome.value,
             "reasons": reasons,
             "rule_ids": list(verdict.rule_ids),
-            "unusable": verdict.unusable,
         },
+        "unusable": verdict.unusable,
     }
 
 
@@ -154,8 +176,8 @@ def stored_answer(row: StoredDecision) -> dict[str, Any]:
             "decision": verdict,
             "reasons": reasons,
             "rule_ids": list(row.rule_ids),
-            "unusable": any(hit.action == "deny" and hit.reason.startswith("rule-error:") for hit in row.hits),
         },
+        "unusable": any(hit.action == "deny" and hit.reason.startswith("rule-error:") for hit in row.hits),
     }
 
 

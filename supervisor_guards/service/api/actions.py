@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -26,6 +27,10 @@ class Batch(msgspec.Struct):
     """The body of `POST /v1/actions/evaluate/batch`."""
 
     items: list[msgspec.Raw]
+
+
+class _Named(msgspec.Struct):
+    id: str | None = None
 
 
 class Ended(msgspec.Struct):
@@ -62,7 +67,8 @@ async def evaluate_batch(request: Request) -> Response:
         except msgspec.ValidationError as error:
             asked.append(Problem(422, str(error)))
     given = await _answers(service, integration, asked)
-    return answer({"items": [_item(one) for one in given]})
+    ids = [_id_of(item) for item in items]
+    return answer({"items": [_item(one, named) for one, named in zip(given, ids, strict=True)]})
 
 
 async def result(request: Request) -> Response:
@@ -79,31 +85,32 @@ async def result(request: Request) -> Response:
 
 
 async def _answers(
-    service: Service, integration: Integration, asked: list[Asked | Problem] | list[Asked]
+    service: Service, integration: Integration, asked: Sequence[Asked | Problem]
 ) -> list[dict[str, Any] | Problem]:
     """The answer or problem of each, all of them committed."""
-    judged: list[Judged | Problem] = []
+    judged: list[tuple[Asked, Judged] | Problem] = []
     for one in asked:
         try:
-            judged.append(one if isinstance(one, Problem) else _judged(service, integration, one))
+            judged.append(one if isinstance(one, Problem) else (one, _judged(service, integration, one)))
         except Problem as problem:
             judged.append(problem)
     items: list[tuple[DecisionRow, Opening | None]] = [
-        (one.row, one.opening) for one in judged if isinstance(one, Judged)
+        (pair[1].row, pair[1].opening) for pair in judged if not isinstance(pair, Problem)
     ]
     written = iter(await service.scribe.write(items) if items else [])
     given: list[dict[str, Any] | Problem] = []
-    for request, one in zip(asked, judged, strict=True):
-        if isinstance(one, Problem) or isinstance(request, Problem):
-            given.append(one if isinstance(one, Problem) else Problem(422, "unreadable"))
+    for pair in judged:
+        if isinstance(pair, Problem):
+            given.append(pair)
             continue
+        question, verdict = pair
         stored = next(written)
         if not stored.fresh:
-            given.append(await _again(service, integration, one))
+            given.append(await _again(service, integration, verdict))
             continue
-        if stored.case_id is not None and request.proceeds:
-            await service.reading(service.store.mark_executed, one.row.action_id)
-        given.append(answer_of(one, request, stored.case_id))
+        if stored.case_id is not None and question.proceeds:
+            await service.reading(service.store.mark_executed, verdict.row.action_id)
+        given.append(answer_of(verdict, question, stored.case_id))
     return given
 
 
@@ -133,8 +140,18 @@ async def _again(service: Service, integration: Integration, judged: Judged) -> 
     return stored_answer(found)
 
 
-def _item(given: dict[str, Any] | Problem) -> dict[str, Any]:
-    return {"error": {"status": given.status, "detail": given.detail}} if isinstance(given, Problem) else given
+def _item(given: dict[str, Any] | Problem, named: str | None) -> dict[str, Any]:
+    if isinstance(given, Problem):
+        return {"id": named, "error": {"status": given.status, "detail": given.detail}}
+    return given
+
+
+def _id_of(item: msgspec.Raw) -> str | None:
+    """What an item calls itself, whether or not the rest of it can be read."""
+    try:
+        return msgspec.json.decode(item, type=_Named).id
+    except msgspec.ValidationError:
+        return None
 
 
 routes = [

@@ -22,7 +22,9 @@ async def calling(request: Request) -> tuple[Service, Integration]:
     service = service_of(request)
     header = request.headers.get("authorization")
     known = service.access.remembered(header)
-    return service, known or await service.reading(service.access.integration, header)
+    if known is None:
+        known = await service.reading(service.access.integration, header)
+    return service, known
 
 
 async def administering(request: Request) -> tuple[Service, Person | None]:
