@@ -22,6 +22,7 @@ from supervisor_guards._flow import NotNow
 logger = logging.getLogger("supervisor_guards")
 
 _BATCH = 1_000
+_ADDED = 10_000
 _SILENCE = 60.0
 """Seconds between two lines about a full queue."""
 _FORK_SECONDS = 5.0
@@ -89,11 +90,10 @@ class Worker:
     def add(self, item: Any) -> None:
         """Queue `item` where `put` has no room: for what belongs to an item that was handled, and is paced by that.
 
-        While nothing can be handled, there is an end to that too.
+        While nothing can be handled there is an end to that too: as many again as the queue holds, and no fewer than
+        10,000. What is beyond is lost; the item itself was handled.
         """
-        if len(self._queue) >= 2 * self._capacity:
-            self.dropped += 1
-            self._refused += 1
+        if len(self._queue) >= self._capacity + max(self._capacity, _ADDED):
             return
         self._queue.append((item, 0))
         if self._thread is None:

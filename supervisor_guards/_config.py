@@ -332,9 +332,9 @@ class GuardConfig:
         """Log what works but is probably not meant, and the kill switch when it is on."""
         if self.force_shadow:
             logger.warning("SUPERVISOR_FORCE_SHADOW is on: every action runs in shadow, nothing is enforced")
-        if not self.enforces:
-            for problem in self.service_problems():
-                logger.warning("%s; running on the embedded supervisor in shadow", problem)
+        problems = [] if self.enforces else self.service_problems()
+        if problems:
+            logger.warning("%s; running on the embedded supervisor in shadow", "; ".join(problems))
 
     def policy_path(self) -> Path | None:
         """The policy in use: the one named, else `supervisor.yaml` in the working directory, else None."""

@@ -31,10 +31,10 @@ SampleKey = Callable[[str, Any], str]
 class Guard:
     """One check in front of risky actions.
 
-    `config` is read from the environment when it is None. `supervisor` answers; by default the service at
-    `base_url`, else the embedded one. Nothing is opened before the first guarded call, unless something is enforced
-    by the embedded one: then the policy and the store are checked here, and `ConfigurationError` lists every fault. `inline` does the background work in
-    the caller, for tests.
+    `config` is read from the environment when it is None. `supervisor` answers; by default the service at `base_url`,
+    else the embedded one. Nothing is opened before the first guarded call, unless the embedded one enforces something:
+    then the policy and the store are checked here, and `ConfigurationError` lists every fault. `inline` does the
+    background work in the caller, for tests.
     """
 
     def __init__(

@@ -86,7 +86,7 @@ class RemoteSupervisor:
         key = os.environ.get(_MASTER_KEY, "").strip() or secret
         self._questions = Questions(redactor or Redactor(), key.encode())
         self._reviews = Reviews(self._asking, timeout)
-        self._shipping = Shipping(self._asking, self._questions, self._open_line)
+        self._shipping = Shipping(self._asking, self._questions, self._open_line, timeout)
         self._reset()
         _supervisors.add(self)
 

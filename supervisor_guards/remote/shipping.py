@@ -21,8 +21,9 @@ from supervisor_guards.remote.sockets import Line
 logger = logging.getLogger("supervisor_guards")
 
 R = TypeVar("R")
-SECONDS = 3.0
-"""How long one batch may take. A fork, and the end of the process, wait for the batch in hand."""
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 3.0
+"""How long one batch may take: as long as an evaluation, within these. A fork, and the end of the process, wait for the
+batch in hand."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 
@@ -30,7 +31,8 @@ _LONGEST_PAUSE = 5.0
 class Shipping:
     """Sends entries over a line of its own, one batch at a time. What can't be sent stays with the worker's queue."""
 
-    def __init__(self, asking: Asking, questions: Questions, open_line: Callable[[], Line]) -> None:
+    def __init__(self, asking: Asking, questions: Questions, open_line: Callable[[], Line], timeout: float) -> None:
+        self._seconds = min(max(timeout, _LEAST_SECONDS), _MOST_SECONDS)
         self._asking = asking
         self._questions = questions
         self._open_line = open_line
@@ -50,7 +52,7 @@ class Shipping:
     def record(self, entries: Sequence[Entry]) -> None:
         """Have shadow calls judged, and tell of calls that ran without a verdict. Raises `NotNow` with what is left."""
         with self._lock:
-            service = self._done(self._known(), entries)
+            service = self._known(entries)
             most = wire.BATCH_ITEMS if service.offers("batch") else 1
             for at in range(0, len(entries), most):
                 self._done(self._shipped(service, entries[at : at + most]), entries[at:])
@@ -59,7 +61,7 @@ class Shipping:
         """Tell how actions ended, where the service wants to know. Raises `NotNow` with what is left."""
         with self._lock:
             told = [pair for pair in results if pair[1] != "not-run"]
-            if told and self._done(self._known(), results).offers("result"):
+            if told and self._known(results).offers("result"):
                 for at, (action_id, result) in enumerate(told):
                     self._done(self._told(action_id, result), told[at:])
 
@@ -85,11 +87,8 @@ class Shipping:
     def _failed(self, fault: Fault, left: int) -> float:
         self._asking.breaker.failed(fault)
         if not self._failures:
-            logger.warning(
-                "%d decisions wait in memory to be sent, and more as they come: %s",
-                left,
-                self._asking.unavailable(fault),
-            )
+            told = self._asking.unavailable(fault)
+            logger.warning("%d decisions wait in memory to be sent, and more as they come: %s", left, told)
         self._failures += 1
         pause = min(_FIRST_PAUSE * 2.0 ** min(self._failures, 10), _LONGEST_PAUSE)
         return max(pause, min(fault.retry_after or 0.0, _LONGEST_PAUSE))
@@ -99,8 +98,12 @@ class Shipping:
             self._line = self._open_line()
         return self._line.exchange(effect.request, effect.deadline, effect.reader)
 
-    def _known(self) -> Flow[wire.Service]:
-        return (yield from self._asking.known(None, time.monotonic() + SECONDS))
+    def _known(self, left: Sequence[Any]) -> wire.Service:
+        service = self._asking.service
+        return service or self._done(self._asking.known(None, self._deadline()), left)
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._seconds
 
     def _shipped(self, service: wire.Service, entries: Sequence[Entry]) -> Flow[None]:
         kept: list[tuple[Entry, wire.Question]] = []
@@ -115,7 +118,7 @@ class Shipping:
         started = time.perf_counter_ns()
         questions = [question for _, question in kept]
         try:
-            found = yield from self._asking.judged(None, service, questions, time.monotonic() + SECONDS)
+            found = yield from self._asking.judged(None, service, questions, self._deadline())
         except Fault as fault:
             # The one request is refused, and always will be. A batch never is: its items are answered one by one.
             if not fault.about_the_request or service.offers("batch"):
@@ -134,7 +137,7 @@ class Shipping:
     def _told(self, action_id: str, result: Result) -> Flow[None]:
         target = f"/v1/actions/{quote(action_id, safe='')}/result"
         request = self._asking.request(b"POST", target, wire.written({"result": result}), repeatable=True)
-        answer, text = yield from self._asking.sent(None, request, time.monotonic() + SECONDS)
+        answer, text = yield from self._asking.sent(None, request, self._deadline())
         try:
             wire.check_status(answer.status, text, answer.retry_after)
         except Fault as fault:

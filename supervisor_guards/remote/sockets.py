@@ -7,6 +7,7 @@ deadline; a caller pays for a round trip and nothing else. No redirects, no prox
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -41,18 +42,19 @@ class Line:
         self._backend.deadline = deadline
         self._backend.sent = False
         whole = False
+        taking = _Taking(reader)
         try:
             response = connection.handle_request(_request(self._url, request))
             try:
                 for piece in response.iter_stream():
-                    if reader.feed(piece):
+                    if taking.enough(piece):
                         break
                     self._backend.left(httpcore.ReadTimeout)
                 else:
                     whole = True
             finally:
                 response.close()
-            return _answer(response)
+            return taking.answer(response)
         except _ERRORS as error:
             fault = _fault(error, self._backend.sent)
         finally:
@@ -94,18 +96,21 @@ class AsyncLine:
         """`Line.exchange`; cancellation ends the connection."""
         connection = await self._ready()
         whole = False
+        taking = _Taking(reader)
         try:
             with anyio.fail_after(max(_SHORTEST, deadline - time.monotonic())):
                 response = await connection.handle_async_request(_request(self._url, request))
                 try:
                     async for piece in response.aiter_stream():
-                        if reader.feed(piece):
-                            break
-                    else:
-                        whole = True
-                finally:
-                    await response.aclose()
-            return _answer(response)
+                        if taking.enough(piece):
+                            # Generators in generators, which nothing but their end closes: end them from below.
+                            await self.aclose()
+                except _ERRORS:
+                    if not taking.over:
+                        raise
+                whole = not taking.over
+                await response.aclose()
+            return taking.answer(response)
         except (*_ERRORS, TimeoutError) as error:
             fault = _fault(error, connection.info() != "CONNECTION FAILED")
         finally:
@@ -183,10 +188,8 @@ class _Stream(httpcore.NetworkStream):
             unsent, self._unsent = b"".join(self._unsent), []
             self._backend.sent = True
             # Not its own error: a server may answer and close before it has read everything.
-            try:
+            with contextlib.suppress(httpcore.WriteError):
                 self._stream.write(unsent, self._backend.left(httpcore.WriteTimeout))
-            except httpcore.WriteError:
-                pass
         return self._stream.read(max_bytes, self._backend.left(httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -252,9 +255,29 @@ def _request(url: httpcore.URL, request: Request) -> httpcore.Request:
     return httpcore.Request(request.method, target, headers=list(request.headers), content=request.body)
 
 
-def _answer(response: httpcore.Response) -> Answer:
-    waits = [value for name, value in response.headers if name.lower() == b"retry-after"]
-    return Answer(response.status, waits[0].decode("latin-1") if waits else None)
+class _Taking:
+    """Feeds a reader until it has enough."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._fault: Fault | None = None
+        self.over = False
+
+    def enough(self, piece: bytes) -> bool:
+        """Take `piece`; whether no more is wanted."""
+        if not self.over:
+            try:
+                self.over = self._reader.feed(piece)
+            except Fault as fault:
+                self.over, self._fault = True, fault
+        return self.over
+
+    def answer(self, response: httpcore.Response) -> Answer:
+        """The answer whose body was taken. Raises the reader's `Fault`."""
+        if self._fault is not None:
+            raise self._fault
+        waits = [value for name, value in response.headers if name.lower() == b"retry-after"]
+        return Answer(response.status, waits[0].decode("latin-1") if waits else None)
 
 
 _ERRORS = (
