@@ -199,6 +199,14 @@ def test_a_payload_that_no_supervisor_could_judge_is_refused_as_always(pay: Call
         guarded("refund", lambda: None, refund, 5)
 
 
+def test_hooks_hear_of_it_before_the_caller_goes_on(pay: Callable[[int], int]) -> None:
+    heard: list[str] = []
+    with scripted(review(approve_after=1)):
+        get_guard().add_hook(lambda event: heard.append(f"{event.kind} {event.would_have}"))
+        assert pay(5) == 5
+        assert heard == ["decision review", "review review"]
+
+
 def test_who_and_why_is_kept() -> None:
     with scripted() as supervisor, observing(user_id="u-1", goal="pay"):
         refund(5)
