@@ -17,6 +17,7 @@ import pytest
 
 from tests.remote.peers import (
     ADMIN_TOKEN,
+    ANSWERS,
     APP_ID,
     FAULTS,
     SECRET,
@@ -216,6 +217,14 @@ def test_a_restart_keeps_port_and_state(service: PlainService) -> None:
         assert [case["action_id"] for case in http.get("/v1/review-cases").json()] == [first]
 
 
+def test_a_connection_that_was_cut_is_made_again(service: PlainService) -> None:
+    with client(service.base_url) as http:
+        http.get("/healthz")
+        service.cut()
+        http.get("/healthz")
+    assert [request.connection for request in service.requests] == [0, 1]
+
+
 def test_what_is_held_is_answered_when_released(service: PlainService) -> None:
     service.hold()
     answers: list[int] = []
@@ -270,6 +279,16 @@ def usable(received: bytes) -> bool:
         return known and value["id"] == "a"
     except (ValueError, TypeError, KeyError):
         return False
+
+
+def test_a_service_falls_ill_and_gets_well(service: PlainService) -> None:
+    with client(service.base_url) as http:
+        service.fault = lambda request: ANSWERS["reset"](request) if request.method == "POST" else None
+        with pytest.raises(httpx.TransportError):
+            http.post("/v1/actions/evaluate", json=body(1))
+        assert http.get("/v1/review-cases").json() == []
+        service.fault = None
+        assert http.post("/v1/actions/evaluate", json=body(1)).json()["decision"] == "allow"
 
 
 def test_a_slow_answer_comes_byte_by_byte() -> None:

@@ -242,7 +242,7 @@ def _no_tls(capabilities: Capabilities = "plain") -> Iterator[Faulty]:
 
 
 _HTML = b"<!doctype html><title>Sign in</title><p>Sign in to the corporate network."
-_ANSWERS: dict[str, Callable[[Request], Reply | Script]] = {
+ANSWERS: dict[str, Callable[[Request], Reply | Script]] = {
     "never answers": _written(_never),
     "one byte a second": _written(_drip),
     "500": _always(500),
@@ -276,12 +276,13 @@ _ANSWERS: dict[str, Callable[[Request], Reply | Script]] = {
     "1 GB gzip": _written(_huge_gzip),
     "endless headers": _written(_endless_headers),
 }
+"""What is wrong with an answer -> the answer: for the `fault` of a service that is to get well again."""
 
 FAULTS: dict[str, Fault] = {
     "refused": _refused,
     "no such name": _no_such_name,
     "connect hangs": _connect_hangs,
-    **{name: partial(_answering, answer) for name, answer in _ANSWERS.items()},
+    **{name: partial(_answering, answer) for name, answer in ANSWERS.items()},
     "redirect": _redirect,
     "other id": _other_id,
     "tls untrusted": partial(_tls, trusted=False),

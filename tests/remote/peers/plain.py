@@ -25,8 +25,9 @@ Handler = Callable[..., "Reply | Script"]
 class PlainService(Server):
     """A version 1 service without `/v1/capabilities`; `policy` answers `allow`, `deny`, `review` or a `Ruling`.
 
-    `fault`, while set, answers every evaluation, batch and review question in the service's place. `asked` lists what
-    was evaluated, in order; `secrets` holds the integrations, which a test may take away.
+    `fault`, while set, answers in the service's place (such as `ANSWERS["reset"]` of the faults), everything but health
+    and capabilities; where it gives None, the service does. `asked` lists what was evaluated, in order; `secrets` holds
+    the integrations, which a test may take away.
     """
 
     def __init__(self, policy: Policy = lambda question: "allow", **options: Any) -> None:
@@ -35,7 +36,7 @@ class PlainService(Server):
         self.asked: list[Asked] = []
         self.cases: list[Case] = []
         self.decisions: dict[str, tuple[Asked, Ruling, str]] = {}
-        self.fault: Callable[[Request], Reply | Script] | None = None
+        self.fault: Callable[[Request], Reply | Script | None] | None = None
         self.lock = threading.Condition()
         """Held while state changes; told when a case is resolved."""
         self._routes = [
@@ -85,8 +86,9 @@ class PlainService(Server):
 
     def _answer_to(self, request: Request) -> Reply | Script:
         try:
-            if self.fault is not None and self.faulty(request):
-                return self.fault(request)
+            fault = self.fault(request) if self.fault is not None and self.faulty(request) else None
+            if fault is not None:
+                return fault
             for method, path, handler in self._routes:
                 match = path.match(request.path)
                 if match and method == request.method:

@@ -168,6 +168,13 @@ class Server:
         listener.close()
         self._threads.clear()
 
+    def cut(self) -> None:
+        """Close every connection, as a service does with idle ones; new ones are accepted."""
+        with self._changed:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
     @property
     def stopped(self) -> bool:
         """Whether it was killed; answers in progress end then."""
