@@ -7,12 +7,13 @@ import click
 from supervisor_guards._cli.decisions import decisions
 from supervisor_guards._cli.demo import demo
 from supervisor_guards._cli.doctor import doctor
+from supervisor_guards._cli.integrations import integrations
 from supervisor_guards._cli.output import Commands
 from supervisor_guards._cli.policy import policy
 from supervisor_guards._cli.replay import replay
 from supervisor_guards._cli.reviews import reviews
 from supervisor_guards._cli.routes import routes
-from supervisor_guards._cli.serve import integrations, serve
+from supervisor_guards._cli.serve import serve
 from supervisor_guards._cli.verify import purge, verify
 
 __all__ = ["main"]

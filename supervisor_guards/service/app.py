@@ -16,6 +16,7 @@ from supervisor_guards.service.api import actions, decisions, integrations, revi
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.problems import Problem, answer, problem_response
+from supervisor_guards.service.stopping import stop_signals
 
 __all__ = ["create_app"]
 
@@ -35,7 +36,8 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         app.state.service = opened
         await opened.start()
         try:
-            yield
+            with stop_signals(opened.wakeups.end):
+                yield
         finally:
             await opened.stop()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,21 +14,25 @@ from supervisor_guards.service.problems import Problem
 
 T = TypeVar("T")
 MAX_DEPTH = 200
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STEP = {0x5B: 1, 0x7B: 1, 0x5D: -1, 0x7D: -1}
+_NO_BRACKETS = bytes(set(range(256)) - _STEP.keys())
 _DUPLICATE = "the name {!r} stands twice in one object: write it once"
 
 
-async def read(request: Request, limit: int) -> bytes:
-    """The request's body. Raises `Problem` 413 as soon as it is larger than `limit` bytes."""
+async def read(request: Request, limit: int, *, most: int | None = None) -> bytes:
+    """The request's body. Raises `Problem` 413 as soon as it is larger than `limit` bytes, or `most` of them."""
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(limit)
+    most = most or limit
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
+        raise too_large(limit)
     parts: list[bytes] = []
     size = 0
     try:
         async for part in request.stream():
             size += len(part)
-            if size > limit:
-                raise _too_large(limit)
+            if size > most:
+                raise too_large(limit)
             parts.append(part)
     except ClientDisconnect:
         raise Problem(400, "the request ended before its body did") from None
@@ -46,20 +52,23 @@ def decode(raw: bytes, kind: type[T]) -> T:
         _check(raw)
         text, _, place = str(error).partition(" - at ")
         raise Problem(422, [{"loc": ["body", *_steps(place)], "msg": text, "type": "value_error"}]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError:
+        raise _too_deep() from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, f"the body is no JSON: {error}") from None
     return found
 
 
 def _check(raw: bytes) -> None:
     """Look at what msgspec doesn't tell: names that stand twice, and depth."""
-    depth = _depth(raw)
-    if depth > MAX_DEPTH:
-        raise Problem(400, f"the body nests {depth} deep: at most {MAX_DEPTH} levels are read")
     try:
         json.loads(raw, object_pairs_hook=_unique)
+    except RecursionError:
+        raise _too_deep() from None
     except ValueError as error:
         raise Problem(400, f"the body is no JSON: {error}") from None
+    if _depth(raw) > MAX_DEPTH:
+        raise _too_deep()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -72,24 +81,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _depth(raw: bytes) -> int:
-    """How deep arrays and objects nest at most; brackets within texts count as well where there are many."""
-    opened = raw.count(b"[") + raw.count(b"{")
-    if opened <= MAX_DEPTH:
-        return opened
-    deepest = depth = 0
-    quoted = escaped = False
-    for byte in raw:
-        if quoted:
-            quoted = escaped or byte != 0x22
-            escaped = not escaped and byte == 0x5C
-        elif byte == 0x22:
-            quoted = True
-        elif byte in (0x5B, 0x7B):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in (0x5D, 0x7D):
-            depth -= 1
-    return deepest
+    """How deep the arrays and objects of `raw`, which is JSON, nest at most."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return 0
+    brackets = _TEXT.sub(b"", raw).translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_STEP.__getitem__, brackets)))
 
 
 def _steps(place: str) -> list[str]:
@@ -98,5 +94,10 @@ def _steps(place: str) -> list[str]:
     return [step for step in text.split(".") if step]
 
 
-def _too_large(limit: int) -> Problem:
+def _too_deep() -> Problem:
+    return Problem(400, f"the body nests too deep: at most {MAX_DEPTH} levels are read")
+
+
+def too_large(limit: int) -> Problem:
+    """What refuses a body above `limit` bytes."""
     return Problem(413, f"the body is larger than {limit} bytes, the limit of this service (SUPERVISOR_MAX_BODY_BYTES)")

@@ -99,7 +99,7 @@ class Service:
     async def _follow(self, topic: str, look: Callable[[], object]) -> None:
         """Call `look` whenever another process may have changed `topic`."""
         seen = -1
-        while True:
+        while not self.wakeups.ending:
             await self.wakeups.sleep(topic, seen, 30.0)
             seen = self.wakeups.seen(topic)
             try:

@@ -19,7 +19,7 @@ from supervisor_guards.embedded.rows import DecisionRow, StoredDecision
 from supervisor_guards.policy.engine import PolicySet
 from supervisor_guards.service.principals import Integration
 
-__all__ = ["PASSES", "Asked", "Judged", "answer_of", "judge", "stored_answer"]
+__all__ = ["PASSES", "Asked", "Judged", "Terms", "answer_of", "judge", "not_evaluated", "stored_answer"]
 
 PASSES = "passes-policy-and-risk"
 """Version 1's reason of an allow."""
@@ -155,6 +155,27 @@ def answer_of(judged: Judged, asked: Asked, case_id: str | None = None, *, dry_r
             "rule_ids": list(verdict.rule_ids),
         },
         "unusable": verdict.unusable,
+    }
+
+
+def not_evaluated(asked_id: str | None, why: str) -> dict[str, Any]:
+    """The answer to a shadow call that could not be judged: it runs, and nothing is stored of it.
+
+    A version 1 client raises into its application for any error, in shadow as well.
+    """
+    action_id = asked_id or new_action_id(time.time())
+    return {
+        "action_id": action_id,
+        "decision": "allow",
+        "reasons": [f"not evaluated: {why}"],
+        "risk_score": 0,
+        "policy_version": "",
+        "threat_level": "none",
+        "threats": [],
+        "shadow_would_have": None,
+        "id": action_id,
+        "would_have": None,
+        "unusable": False,
     }
 
 

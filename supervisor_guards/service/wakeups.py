@@ -44,6 +44,8 @@ class Wakeups:
         self._sleepers: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.ending = False
+        """Whether the process is about to end: nobody sleeps any more."""
 
     def start(self) -> None:
         """Begin to listen; called on the event loop whose tasks will sleep."""
@@ -63,9 +65,14 @@ class Wakeups:
         return self._changes[topic]
 
     async def sleep(self, topic: str, seen: int, seconds: float) -> bool:
-        """Sleep until `topic` has changed since `seen`, at most `seconds`; whether it has."""
+        """Sleep until `topic` has changed since `seen`, at most `seconds`; whether it has.
+
+        Nobody sleeps while the process ends (`ending`).
+        """
         if self._changes[topic] != seen:
             return True
+        if self.ending:
+            return False
         woken = asyncio.Event()
         self._sleepers[topic].add(woken)
         try:
@@ -81,6 +88,11 @@ class Wakeups:
         self._changes[topic] += 1
         for woken in self._sleepers[topic]:
             woken.set()
+
+    def end(self) -> None:
+        """Wake everybody: the process is about to end. Called from any thread, or by a signal's handler."""
+        self.ending = True
+        self._tell(*TOPICS)
 
     def _tell(self, *topics: str) -> None:
         loop = self._loop

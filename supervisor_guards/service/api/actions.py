@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,17 +11,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.openings import Opening
-from supervisor_guards.embedded.rows import DecisionRow
+from supervisor_guards.embedded.rows import DecisionRow, clean_text
 from supervisor_guards.service import bodies
 from supervisor_guards.service.api.calls import calling, flag, service_of
 from supervisor_guards.service.core import Service
-from supervisor_guards.service.judging import Asked, Judged, answer_of, judge, stored_answer
+from supervisor_guards.service.judging import Asked, Judged, answer_of, judge, not_evaluated, stored_answer
 from supervisor_guards.service.principals import Integration
 from supervisor_guards.service.problems import Problem, answer
 
+logger = logging.getLogger("supervisor_guards")
+
+SHADOW_BODIES = 4
+"""So many times the limit is read of a body, to learn whether it is a shadow call's, which must not fail."""
 MAX_TEXT = 512
-"""Characters of an action type, id, digest, subject or route."""
+"""Characters of an action type, id, digest, subject, route or tenant."""
+_MADE = ("id", "digest")
+"""What a client makes itself. The rest can come from a request, and is cleaned instead of refused."""
 
 
 class Batch(msgspec.Struct):
@@ -29,8 +37,9 @@ class Batch(msgspec.Struct):
     items: list[msgspec.Raw]
 
 
-class _Named(msgspec.Struct):
+class _Said(msgspec.Struct):
     id: str | None = None
+    shadow: bool = False
 
 
 class Ended(msgspec.Struct):
@@ -42,15 +51,32 @@ class Ended(msgspec.Struct):
 async def evaluate(request: Request) -> Response:
     """Judge one action; what is answered was committed before, unless `dry_run`."""
     service, integration = await calling(request)
-    raw = await bodies.read(request, service.config.max_body_bytes)
+    limit = service.config.max_body_bytes
+    raw = await bodies.read(request, limit, most=SHADOW_BODIES * limit)
+    if len(raw) > limit:
+        return answer(await service.reading(_too_large, raw, limit))
     asked = bodies.decode(raw, Asked)
     dry_run = flag(request, "dry_run")
     if dry_run:
         return answer(answer_of(_judged(service, integration, asked), asked, dry_run=True))
-    (given,) = await _answers(service, integration, [asked])
+    try:
+        (given,) = await _answers(service, integration, [asked])
+    except StoreUnavailable as error:
+        if not asked.shadow or asked.id is not None:  # a client of ours tells it again later
+            raise
+        logger.error("a shadow decision is lost: %s", error)
+        given = not_evaluated(None, "the service can't reach its database")
     if isinstance(given, Problem):
         raise given
     return answer(given)
+
+
+def _too_large(raw: bytes, limit: int) -> dict[str, Any]:
+    """The answer to a body above the limit: a shadow call runs. Raises `Problem`."""
+    asked = bodies.decode(raw, _Said)
+    if not asked.shadow:
+        raise bodies.too_large(limit)
+    return not_evaluated(asked.id, f"the body is larger than {limit} bytes")
 
 
 async def evaluate_batch(request: Request) -> Response:
@@ -64,7 +90,7 @@ async def evaluate_batch(request: Request) -> Response:
     for item in items:
         try:
             asked.append(msgspec.json.decode(item, type=Asked))
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:  # such as half a character: the batch as a whole is JSON
             asked.append(Problem(422, str(error)))
     given = await _answers(service, integration, asked)
     ids = [_id_of(item) for item in items]
@@ -118,8 +144,13 @@ def _judged(service: Service, integration: Integration, asked: Asked) -> Judged:
     """The verdict on one action. Raises `Problem` where it may not be asked, or a name is too long."""
     for name in ("action_type", "id", "digest", "subject", "route", "tenant"):
         value = getattr(asked, name)
-        if value is not None and (len(value) > MAX_TEXT or not value):
-            raise Problem(422, [{"loc": ["body", name], "msg": f"1 to {MAX_TEXT} characters", "type": "value_error"}])
+        if value is None:
+            continue
+        cleaned = clean_text(value)
+        if not value or len(value) > MAX_TEXT or (name in _MADE and cleaned != value):
+            wanted = f"give 1 to {MAX_TEXT} characters that any database takes"
+            raise Problem(422, [{"loc": ["body", name], "msg": wanted, "type": "value_error"}])
+        setattr(asked, name, cleaned)
     if not integration.may(asked.action_type):
         raise Problem(403, f"scope {asked.action_type!r} not granted")
     return judge(asked, integration, service.policies.current(shadow=asked.shadow), service.terms)
@@ -149,8 +180,8 @@ def _item(given: dict[str, Any] | Problem, named: str | None) -> dict[str, Any]:
 def _id_of(item: msgspec.Raw) -> str | None:
     """What an item calls itself, whether or not the rest of it can be read."""
     try:
-        return msgspec.json.decode(item, type=_Named).id
-    except msgspec.ValidationError:
+        return msgspec.json.decode(item, type=_Said).id
+    except msgspec.DecodeError:
         return None
 
 

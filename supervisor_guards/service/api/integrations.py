@@ -10,13 +10,10 @@ from starlette.routing import Route
 from supervisor_guards.service import bodies
 from supervisor_guards.service.api.calls import administering
 from supervisor_guards.service.core import Service
-from supervisor_guards.service.integrations import NameTaken
+from supervisor_guards.service.integrations import NameTaken, Unfit
 from supervisor_guards.service.items import integration_item
 from supervisor_guards.service.principals import ANY_SCOPE, Person, demand
 from supervisor_guards.service.problems import Problem, answer
-
-MAX_NAME = 200
-MAX_SCOPES = 1_000
 
 
 class Wanted(msgspec.Struct):
@@ -32,7 +29,6 @@ async def create(request: Request) -> Response:
     """A new integration; its secret is told this once."""
     service, person = await _administrator(request)
     wanted = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Wanted)
-    _check(wanted)
     try:
         made, secret = await service.reading(
             service.integrations.create,
@@ -44,6 +40,10 @@ async def create(request: Request) -> Response:
         )
     except NameTaken as error:
         raise Problem(409, str(error)) from None
+    except Unfit as error:
+        faults = error.problems.items()
+        detail = [{"loc": ["body", name], "msg": f"give {fit}", "type": "value_error"} for name, fit in faults]
+        raise Problem(422, detail) from None
     return answer(integration_item(made, secret), 201)
 
 
@@ -80,18 +80,6 @@ async def revoke(request: Request) -> Response:
 async def _administrator(request: Request) -> tuple[Service, Person]:
     service, person = await administering(request)
     return service, demand(person, "administrator")
-
-
-def _check(wanted: Wanted) -> None:
-    problems = []
-    if not wanted.name.strip() or len(wanted.name) > MAX_NAME:
-        problems.append(("name", f"1 to {MAX_NAME} characters"))
-    if not wanted.scopes or len(wanted.scopes) > MAX_SCOPES or not all(1 <= len(one) <= 512 for one in wanted.scopes):
-        problems.append(("scopes", "a list of action types, or of '*'"))
-    if wanted.per_minute is not None and not 0 <= wanted.per_minute <= 10**9:
-        problems.append(("per_minute", "a whole number of at least 0"))
-    if problems:
-        raise Problem(422, [{"loc": ["body", name], "msg": text, "type": "value_error"} for name, text in problems])
 
 
 routes = [

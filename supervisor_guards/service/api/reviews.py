@@ -125,7 +125,10 @@ async def redeem(request: Request) -> Response:
 
 
 async def _waited(service: Service, caller: Caller, action_id: str, seconds: int) -> Review | None:
-    """The case of `action_id`, as soon as it is no longer pending, at most after `seconds`."""
+    """The case of `action_id`, as soon as it is no longer pending, at most after `seconds`.
+
+    A process that is about to end answers at once: another one is asked next.
+    """
     deadline = time.monotonic() + seconds
     while True:
         seen = service.wakeups.seen(wakeups.REVIEWS)
@@ -134,7 +137,7 @@ async def _waited(service: Service, caller: Caller, action_id: str, seconds: int
         except Problem:
             return None
         left = deadline - time.monotonic()
-        if found.status != "pending" or left <= 0:
+        if found.status != "pending" or left <= 0 or service.wakeups.ending:
             return found
         await service.wakeups.sleep(wakeups.REVIEWS, seen, left)
 
