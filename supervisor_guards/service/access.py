@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 from sqlalchemy import select
 
-from supervisor_guards.embedded.rows import now_us
+from supervisor_guards.embedded.rows import clean_text, now_us
 from supervisor_guards.embedded.store import Store
 from supervisor_guards.service.integrations import Credentials, Integrations
 from supervisor_guards.service.principals import Integration, Person
@@ -27,6 +27,7 @@ __all__ = ["Access"]
 LEEWAY_SECONDS = 30
 """How far the clocks of an application and the service may differ."""
 MAX_TOKEN = 4_096
+_LAST_SECOND = 253_402_300_800
 _KEPT = 10_000
 _FRESH_SECONDS = 5.0
 """How long an integration's secrets are remembered, at most: a change is heard of sooner."""
@@ -129,6 +130,8 @@ def _subject(token: str) -> str:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject:
         raise _refused("token missing sub claim")
+    if clean_text(subject) != subject:  # no database would take it
+        raise _refused("integration not found or revoked")
     return subject
 
 
@@ -153,7 +156,10 @@ def _verified(token: str, credentials: Credentials) -> tuple[dict[str, Any], boo
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             problem = str(error)[:80] or type(error).__name__
         else:
-            return claims, number > 0
+            # RFC 7519 wants a number. What is beyond the year 9999 is none that a clock will see.
+            if type(claims["exp"]) in (int, float) and claims["exp"] < _LAST_SECOND:
+                return claims, number > 0
+            problem = "exp is no time in seconds"
     raise _refused(f"invalid token: {problem}")
 
 

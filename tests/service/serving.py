@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import jwt
 import uvicorn
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from supervisor_guards.embedded.rows import now_us
 from supervisor_guards.policy.document import read_policies
@@ -148,6 +148,8 @@ def put_in_force(service: Service, text: str) -> None:
     }  # fmt: skip
 
     def work(held: Any, _note: Any) -> None:
+        if held.execute(select(policies.c.id)).first() is not None:
+            return
         held.execute(insert(policies).values(values))
         wakeups.tell(held, wakeups.POLICIES)
 

@@ -90,7 +90,7 @@ async def evaluate_batch(request: Request) -> Response:
     for item in items:
         try:
             asked.append(msgspec.json.decode(item, type=Asked))
-        except msgspec.DecodeError as error:  # such as half a character: the batch as a whole is JSON
+        except msgspec.ValidationError as error:
             asked.append(Problem(422, str(error)))
     given = await _answers(service, integration, asked)
     ids = [_id_of(item) for item in items]
@@ -181,7 +181,7 @@ def _id_of(item: msgspec.Raw) -> str | None:
     """What an item calls itself, whether or not the rest of it can be read."""
     try:
         return msgspec.json.decode(item, type=_Said).id
-    except msgspec.DecodeError:
+    except msgspec.ValidationError:
         return None
 
 
