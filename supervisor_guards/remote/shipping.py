@@ -61,9 +61,10 @@ class Shipping:
         """Tell how actions ended, where the service wants to know. Raises `NotNow` with what is left."""
         with self._lock:
             told = [pair for pair in results if pair[1] != "not-run"]
-            if told and self._known(results).offers("result"):
-                for at, (action_id, result) in enumerate(told):
-                    self._done(self._told(action_id, result), told[at:])
+            service = self._known(results) if told else wire.PLAIN
+            most = wire.RESULT_ITEMS if service.offers("results") else 1
+            for at in range(0, len(told) if service.offers("result") else 0, most):
+                self._done(self._told(told[at : at + most], most > 1), told[at:])
 
     def close(self) -> None:
         """Close the line."""
@@ -134,9 +135,13 @@ class Shipping:
             else:
                 entry.verdict = finished(answer, entry.action, service.ours)
 
-    def _told(self, action_id: str, result: Result) -> Flow[None]:
-        target = f"/v1/actions/{quote(action_id, safe='')}/result"
-        request = self._asking.request(b"POST", target, wire.written({"result": result}), repeatable=True)
+    def _told(self, pairs: Sequence[tuple[str, Result]], together: bool) -> Flow[None]:
+        if together:
+            target, body = wire.RESULTS, wire.results(pairs)
+        else:
+            ((action_id, result),) = pairs
+            target, body = f"/v1/actions/{quote(action_id, safe='')}/result", wire.written({"result": result})
+        request = self._asking.request(b"POST", target, body, repeatable=True)
         answer, text = yield from self._asking.sent(None, request, self._deadline())
         try:
             wire.check_status(answer.status, text, answer.retry_after)

@@ -13,8 +13,10 @@ from supervisor_guards.remote.faults import Fault
 CAPABILITIES = "/v1/capabilities"
 EVALUATE = "/v1/actions/evaluate"
 BATCH = "/v1/actions/evaluate/batch"
+RESULTS = "/v1/actions/results"
 REVIEWS = "/v1/review-cases"
 BATCH_ITEMS = 100
+RESULT_ITEMS = 1_000
 BATCH_BYTES = 1_048_576
 
 Word = Literal["allow", "deny", "review"]
@@ -23,7 +25,7 @@ _STATUSES: tuple[ReviewStatus, ...] = ("pending", "approved", "rejected", "expir
 
 
 class Service(msgspec.Struct, frozen=True):
-    """What the service offers beside version 1: `batch`, `long_poll`, `redeem`, `result`."""
+    """What the service offers beside version 1: `batch`, `long_poll`, `redeem`, `result`, and `results` in batches."""
 
     ours: bool = False
     capabilities: frozenset[str] = frozenset()
@@ -229,9 +231,9 @@ def case_of(body: bytes, action_id: str) -> Case | None:
     return next((one for one in cases if one.action_id == action_id), None)
 
 
-def anything(body: bytes) -> Any:
-    """A JSON document as plain data. Raises `Fault`."""
-    return _decoded(_read_any, body)
+def results(pairs: Sequence[tuple[str, Result]]) -> bytes:
+    """The body that tells how several actions ended."""
+    return _encode({"items": [{"id": action_id, "result": result} for action_id, result in pairs]})
 
 
 def redemption(

@@ -90,13 +90,16 @@ def test_an_action_that_ran_unjudged_is_told_when_the_service_is_back() -> None:
     assert (asked.shadow, asked.fields["status"], asked.fields["result"]) == (True, "unavailable", "returned")
 
 
-def test_how_an_action_ended_is_told() -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_how_an_action_ended_is_told(together: bool) -> None:
     def refund(amount: int) -> int:
         if amount == 2:
             raise LookupError
         return amount
 
     with OurService(by_amount) as peer, guarded_by(peer.base_url) as guard:
+        if not together:
+            peer.capabilities = tuple(name for name in peer.capabilities if name != "results")
         guarded = supervised("refund")(refund)
         guarded(1)
         with pytest.raises(LookupError):
