@@ -109,7 +109,8 @@ def _beside(
         return
     yield from _rows("published", where, other)
     times = median([one.rate for one in mine]) / median([one.rate for one in other])
-    wanted = _GOAL if callers == 64 else None
+    # With a server that takes 50 ms, callers that wait for their answers make 20 calls a second each, whoever asks.
+    wanted = _GOAL if callers == 64 and latency == 0 else None
     yield Figure(f"remote, times the decisions of published, {where}", "x", times, goal=wanted, at_least=True)
 
 

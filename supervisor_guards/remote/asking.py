@@ -113,6 +113,9 @@ class Asking:
             together = lines.gather(ticket) if service.offers("batch") else together
             questions = [one.question for one in together if one.question is not None]
             answers = yield from self._judged(lines, line, service, questions, deadline)
+            # Before the line is left: who wakes now and asks again is in the queue when the next one leaves with it.
+            for other, answer in zip(together[1:], answers[1:], strict=True):
+                lines.answered(other, answer)
         except Fault as fault:
             self._failed(lines, together[1:], fault)
             raise
@@ -122,8 +125,6 @@ class Asking:
         finally:
             lines.leave(line)
         self.breaker.passed()
-        for other, answer in zip(together[1:], answers[1:], strict=True):
-            lines.answered(other, answer)
         if isinstance(answers[0], Fault):
             raise answers[0]
         return answers[0]
