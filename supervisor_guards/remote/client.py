@@ -76,6 +76,8 @@ class RemoteSupervisor:
         max_connections: int = 32,
         ca_file: str | None = None,
     ) -> None:
+        self._sync: _Pool | None = None
+        self._async: weakref.WeakSet[_Pool] = weakref.WeakSet()
         self._timeout = timeout
         self._timeouts = dict(timeouts or {})
         self._ca_file = ca_file
@@ -203,27 +205,30 @@ class RemoteSupervisor:
         """Close the connections of sync callers and of the background thread; idempotent."""
         self._shipping.close()
         with self._lock:
-            pool, self._sync = self._sync, None
+            pool = self._sync
+            self._sync = None
         for line in pool.emptied() if pool is not None else ():
             line.close()
 
     async def aclose(self) -> None:
         """`close`, and the connections of this event loop."""
         self.close()
-        pool = _loops.get({}).pop(self, None)  # type: ignore[arg-type]
+        pool = _loops.get(weakref.WeakKeyDictionary()).pop(self, None)
         if pool is not None:
             await pool.keeper.aclose()
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._sync: _Pool | None = None
-        self._async: weakref.WeakSet[_Pool] = weakref.WeakSet()
+        self._sync = None
+        self._async = weakref.WeakSet()
 
     def _forked(self) -> None:
         """The parent's connections are the parent's: let go of them, and say nothing on them."""
-        lines = self._sync.emptied() if self._sync is not None else []
-        for line in (*lines, *([self._shipping.line] if self._shipping.line else ())):
-            line.forget()
+        lines: list[Line | None] = [self._shipping.line]
+        lines += self._sync.emptied() if self._sync is not None else []
+        for line in lines:
+            if line is not None:
+                line.forget()
         _parents.extend((self._sync, *self._async))
         self._reset()
         self._shipping.reset()

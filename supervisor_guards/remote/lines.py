@@ -68,7 +68,8 @@ class Lines(Generic[L]):
         None where another brought its answer, which is in `answer`, or where it has neither.
         """
         with self._lock:
-            line, ticket.line = ticket.line, None
+            line: L | None = ticket.line
+            ticket.line = None
             if line is None and ticket.answer is None:
                 ticket.gone = True
             return line

@@ -189,9 +189,8 @@ def _verdict(answer: _Answer, question: Question) -> Verdict | None:
     if not answer.action_id or answer.action_id == "dry-run":
         raise Fault("wrong", f"answered the action id {answer.action_id!r}, under which nothing is stored")
     word: Word = answer.decision
-    reasons, rules = tuple(answer.reasons), ()
-    if answer.would_have is not None:
-        rules = tuple(answer.would_have.rule_ids)
+    reasons = tuple(answer.reasons)
+    rules = tuple(answer.would_have.rule_ids) if answer.would_have is not None else ()
     if question.shadow is True:
         if answer.would_have is not None:
             word, reasons = answer.would_have.decision, tuple(answer.would_have.reasons)
