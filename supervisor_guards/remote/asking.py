@@ -28,7 +28,7 @@ logger = logging.getLogger("supervisor_guards")
 R = TypeVar("R")
 Flow = Generator[Any, Any, R]
 
-_WORTH_A_LINE = 0.004
+_WORTH_A_LINE = 0.01
 """Seconds an exchange takes for each further line that batches may use: below, a larger batch beats another line."""
 
 
@@ -48,6 +48,13 @@ class Turn(msgspec.Struct, frozen=True):
     """Wait until `ticket` has its turn, or its time is over."""
 
     ticket: Ticket
+
+    def __iter__(self) -> Flow[None]:
+        yield self
+
+
+class Others(msgspec.Struct, frozen=True):
+    """Let tasks of this event loop that are about to ask join the queue. Threads need no leave to run."""
 
     def __iter__(self) -> Flow[None]:
         yield self
@@ -110,7 +117,10 @@ class Asking:
         together = [ticket]
         try:
             service = yield from self.known(line, deadline)
-            together = lines.gather(ticket) if service.offers("batch") else together
+            if service.offers("batch"):
+                if lines.crowded:
+                    yield from Others()
+                together = lines.gather(ticket)
             questions = [one.question for one in together if one.question is not None]
             answers = yield from self._judged(lines, line, service, questions, deadline)
             # Before the line is left: who wakes now and asks again is in the queue when the next one leaves with it.

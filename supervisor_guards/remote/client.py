@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 import anyio
+import anyio.lowlevel
 from anyio.lowlevel import RunVar
 
 from supervisor_guards import _address
@@ -20,7 +21,7 @@ from supervisor_guards._model import Action, Entry, Outcome, Result, ReviewState
 from supervisor_guards._redaction import Redactor
 from supervisor_guards._shells import arun, run
 from supervisor_guards.errors import SupervisorUnavailable
-from supervisor_guards.remote.asking import Asking, Exchange, Flow, Turn
+from supervisor_guards.remote.asking import Asking, Exchange, Flow, Others, Turn
 from supervisor_guards.remote.breaker import Breaker
 from supervisor_guards.remote.faults import Fault
 from supervisor_guards.remote.lines import Lines
@@ -285,17 +286,18 @@ class RemoteSupervisor:
             raise self._asking.unavailable(fault, action_id) from None
 
 
-def _perform(effect: Exchange | Turn) -> Any:
+def _perform(effect: Exchange | Turn | Others) -> Any:
     return _SYNC[type(effect)](effect)
 
 
-def _aperform(effect: Exchange | Turn) -> Any:
+def _aperform(effect: Exchange | Turn | Others) -> Any:
     return _ASYNC[type(effect)](effect)
 
 
 _SYNC: dict[type, Callable[[Any], Any]] = {
     Exchange: lambda effect: effect.line.exchange(effect.request, effect.deadline, effect.reader),
     Turn: lambda effect: effect.ticket.turned.wait(max(0.0, effect.ticket.deadline - time.monotonic())),
+    Others: lambda effect: None,
 }
 
 
@@ -307,6 +309,7 @@ async def _turn(effect: Turn) -> None:
 _ASYNC: dict[type, Callable[[Any], Any]] = {
     Exchange: lambda effect: effect.line.exchange(effect.request, effect.deadline, effect.reader),
     Turn: _turn,
+    Others: lambda effect: anyio.lowlevel.checkpoint(),
 }
 
 
