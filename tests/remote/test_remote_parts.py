@@ -37,9 +37,7 @@ def test_a_token_is_renewed_before_it_ends_and_when_the_clock_is_set_back() -> N
     clock.now += 2
     second = token.header()
     assert second != first
-    claims = jwt.decode(
-        second[1].split()[1], SECRET, algorithms=["HS256"], options={"verify_exp": False, "verify_iat": False}
-    )
+    claims = jwt.decode(second[1].split()[1], options={"verify_signature": False})
     assert claims == {"sub": "app-1", "scopes": ["refund"], "iat": int(clock.now), "exp": int(clock.now) + 300}
     clock.now -= 3600
     assert token.header() not in (first, second)
@@ -55,7 +53,7 @@ def test_an_open_breaker_lets_one_call_through_at_a_time() -> None:
     breaker.admit()
     breaker.failed(down)
     assert breaker.state == "open"
-    with pytest.raises(Fault, match="2 failures in a row, the last: ended the connection; asked again in 10.0 s"):
+    with pytest.raises(Fault, match=r"2 failures in a row, the last: ended the connection; asked again in 10\.0 s"):
         breaker.admit()
     clock.now += 10
     assert breaker.state == "half-open"
@@ -197,9 +195,13 @@ def test_an_address_is_taken_apart(text: str, address: Address, shown: str) -> N
     assert problems("base_url", text, False) == []
 
 
-@pytest.mark.parametrize(
-    "text", ["http://10.0.0.1", "http://localhost.example", "ftp://x", "https://", "https://x/?a=1", "https://x y", "https://a:b@c", "http://127.0.0.1:x"]
-)  # fmt: skip
+UNUSABLE = [
+    "http://10.0.0.1", "http://localhost.example", "ftp://x", "https://", "https://x/?a=1", "https://x y", "https://a:b@c",
+    "http://127.0.0.1:x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
 def test_an_address_that_cannot_be_used_is_a_problem(text: str) -> None:
     (problem,) = problems("base_url", text, False)
     assert "base_url" in problem
@@ -211,11 +213,10 @@ def test_variables_of_a_traceback_hold_no_secret() -> None:
         peer.secrets.clear()
         with pytest.raises(SupervisorUnavailable) as caught:
             guard.require("refund", {"amount": 1})
-        token = peer.requests[-1].headers["authorization"].split(".")[-1]
     error: BaseException | None = caught.value
     shown = []
     while error is not None:
         shown += traceback.TracebackException.from_exception(error, capture_locals=True).format()
         error = error.__cause__ or error.__context__
     assert SECRET not in "".join(shown)
-    assert token not in "".join(shown)
+    assert peer.requests[-1].headers["authorization"].split(".")[-1] not in "".join(shown)
