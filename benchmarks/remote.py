@@ -29,6 +29,7 @@ class Round:
     seconds: float
     cpu: float
     memory: float
+    failed: int = 0
 
     @property
     def rate(self) -> float:
@@ -64,8 +65,9 @@ class Client:
 
 
 def figures(scale: Scale, versus: bool = True) -> Iterator[Figure]:
-    """The remote rows; those of the published package only with `versus`."""
-    for latency in LATENCIES_MS:
+    """The remote rows; those of the published package only with `versus`. A quick run keeps to the instant server."""
+    quick = scale.rounds <= _ROUNDS
+    for latency in LATENCIES_MS[:1] if quick else LATENCIES_MS:
         with contextlib.ExitStack() as stack:
             base_url = stack.enter_context(published.server(latency))
             ours = stack.enter_context(contextlib.closing(Client(Path(sys.executable), base_url)))
@@ -75,7 +77,7 @@ def figures(scale: Scale, versus: bool = True) -> Iterator[Figure]:
             if latency == 0:
                 yield from _alone(scale, ours)
             for kind in KINDS:
-                for callers in CALLERS:
+                for callers in CALLERS[::2] if quick else CALLERS:
                     yield from _beside(scale, ours, theirs, kind, callers, latency)
 
 
@@ -116,6 +118,9 @@ def _beside(
 
 def _rows(who: str, where: str, rounds: Sequence[Round]) -> Iterator[Figure]:
     waits = [one.times for one in rounds]
-    note = f"CPU {median([one.cpu for one in rounds]):.0f} us a call, {rounds[-1].memory:.0f} MB over the imports"
+    cpu = median([one.cpu for one in rounds])
+    note = f"CPU {cpu:.0f} us a call, {rounds[-1].memory:.0f} MB over a bare interpreter"
+    failed = sum(one.failed for one in rounds)
+    note += f"; {failed} calls raised" if failed else ""
     yield Figure(f"{who}, {where}, decisions", "/s", median([one.rate for one in rounds]), note=note)
     yield Figure(f"{who}, {where}, one call", "us", middle(waits), middle(waits, 99))
