@@ -18,6 +18,8 @@ REVIEWS = "/v1/review-cases"
 BATCH_ITEMS = 100
 RESULT_ITEMS = 1_000
 BATCH_BYTES = 1_048_576
+OVERHEAD = 1_024
+"""Bytes that a question may take beside its payload."""
 
 Word = Literal["allow", "deny", "review"]
 _DETAIL_LIMIT = 200
@@ -70,7 +72,7 @@ class Question(msgspec.Struct, omit_defaults=True):
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return len(memoryview(self.payload)) + 1024
+        return len(memoryview(self.payload)) + OVERHEAD
 
 
 class _WouldHave(msgspec.Struct):

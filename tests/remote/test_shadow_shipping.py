@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from supervisor_guards import supervised
-from tests.remote.peers import APP_ID, SECRET, OurService, PlainService
+from tests.remote.peers import APP_ID, SECRET, OurService, PlainService, Reply
 from tests.remote.serving import by_amount, guarded_by
 
 SERVICES = [PlainService, OurService]
@@ -125,6 +125,33 @@ def test_a_refused_action_of_a_batch_costs_its_row_alone() -> None:
             assert guard.stats().by_would_have == {"allow": 2, "unknown": 1}
             assert guard.stats().dropped == 0
             assert len(peer.asked) == 2
+
+
+def test_a_batch_that_the_service_refuses_as_a_whole_is_halved(caplog: pytest.LogCaptureFixture) -> None:
+    def too_much(request: Any) -> Any:
+        if b'"poison"' in request.body:
+            return Reply.of({"detail": "unprocessable"}, 422)
+        return None
+
+    with OurService(by_amount) as peer, guarded_by(peer.base_url, **SHADOW) as guard:
+        peer.fault = too_much
+        for number in range(50):
+            guard.check("poison" if number == 20 else "refund", {"amount": 1})
+        assert guard.flush(60)
+        assert guard.stats().by_would_have == {"allow": 49, "unknown": 1}
+    (line,) = [record.message for record in caplog.records if "was not judged" in record.message]
+    assert "poison" in line
+    assert "422" in line
+
+
+def test_large_payloads_make_smaller_batches() -> None:
+    with OurService(by_amount) as peer, guarded_by(peer.base_url, **SHADOW) as guard:
+        for _ in range(60):
+            guard.check("refund", {"amount": 1, "note": "x" * 60_000})
+        assert guard.flush(60)
+        sizes = [len(request.body) for request in peer.requests if request.path.endswith("/batch")]
+        assert sum(peer.batches()) == 60
+        assert max(sizes) <= 1_100_000
 
 
 @pytest.mark.parametrize("way", ["close", "aclose"])
