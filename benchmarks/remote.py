@@ -19,6 +19,9 @@ CALLERS = (1, 8, 64)
 KINDS = ("threads", "tasks")
 _ROUNDS = 3
 _GOAL = 8.0
+_CALLS = {1: 200, 8: 50, 64: 16}
+"""Calls of each caller in one round, by callers, with an instant server: long enough that starting them is no part."""
+_SLOW_CALLS = {1: 10, 8: 8, 64: 6}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +100,12 @@ def _alone(scale: Scale, ours: Client) -> Iterator[Figure]:
 def _beside(
     scale: Scale, ours: Client, theirs: Client | None, kind: str, callers: int, latency: int
 ) -> Iterator[Figure]:
-    calls = max(4, scale.published_calls // (2 if latency == 0 else 8) // max(1, callers // 8))
+    calls = (_SLOW_CALLS if latency else _CALLS)[callers]
     mine: list[Round] = []
     other: list[Round] = []
     ours.round(kind, callers, 2)
     for _ in range(_ROUNDS):
-        mine.append(ours.round(kind, callers, calls if latency else calls * 4))
+        mine.append(ours.round(kind, callers, calls if latency else calls * 3))
         if theirs is not None:
             other.append(theirs.round(kind, callers, calls))
     where = f"{callers} {kind if callers > 1 else kind[:-1]}, server of {latency} ms"
