@@ -7,6 +7,7 @@ on whichever event loop, go through the same branches.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
@@ -28,8 +29,13 @@ logger = logging.getLogger("supervisor_guards")
 R = TypeVar("R")
 Flow = Generator[Any, Any, R]
 
-_WORTH_A_LINE = 0.01
-"""Seconds an exchange takes for each further line that batches may use: below, a larger batch beats another line."""
+_QUICK = 0.004
+"""Seconds within which an exchange is over that a larger batch makes more of than a further line."""
+_WORTH_A_LINE = 0.001
+"""Seconds of a slower one for each line that batches may use: nobody should wait long for a line to get free."""
+_FORGOTTEN = 1.1
+"""By how much the quickest exchange that is remembered grows with each: what is measured holds this process's own
+delays, and the quickest of late holds the least of them."""
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -77,7 +83,7 @@ class Asking:
         self._token = token
         self._most = max_connections
         self._clock = clock
-        self._usual = 0.0
+        self._quickest = math.inf
         self._headers = (
             (b"Host", address.authority.encode("ascii")),
             (b"User-Agent", b"supervisor-guards"),
@@ -168,7 +174,7 @@ class Asking:
     ) -> Flow[list[Verdict | Fault]]:
         started = self._clock()
         found = yield from self.judged(line, service, questions, deadline)
-        self._usual += (self._clock() - started - self._usual) / 8
+        self._quickest = min(self._clock() - started, self._quickest * _FORGOTTEN)
         lines.allowed = self._allowed(service)
         return [Fault("wrong", "answered without evaluating the action") if one is None else one for one in found]
 
@@ -190,7 +196,7 @@ class Asking:
     def _allowed(self, service: wire.Service) -> int:
         if not service.offers("batch"):
             return self._most
-        return min(self._most, 1 + int(self._usual / _WORTH_A_LINE))
+        return 1 if self._quickest < _QUICK else min(self._most, int(self._quickest / _WORTH_A_LINE))
 
     def known(self, line: Any, deadline: float) -> Flow[wire.Service]:
         """What the service offers; asked once. Raises `Fault`."""
