@@ -63,6 +63,26 @@ def test_all_reasons_of_a_denial_in_the_order_of_the_rules(http: httpx.Client) -
     assert told["would_have"] == {"decision": "deny", "reasons": told["reasons"], "rule_ids": ["cap", "odd", "look"]}
 
 
+def test_in_shadow_a_database_that_fails_does_not_break_the_application(service_url: str, tmp_path: Path) -> None:
+    """A client of ours, which sends ids, tells it again later; the published one would raise."""
+    with (
+        serving(service_url, tmp_path / "state") as running,
+        running.integration().client(running.base_url) as http,
+    ):
+        assert http.post(EVALUATE, json=body(1)).status_code == 200
+
+        def work(held: Any, _note: Any) -> None:
+            held.exec_driver_sql("ALTER TABLE sg_decisions RENAME TO elsewhere")
+
+        running.service.store.transact(work)
+        shadow = http.post(EVALUATE, json=body(500, shadow=True))
+        others = [http.post(EVALUATE, json=asked) for asked in (body(1), body(1, shadow=True, id="mine", digest="d"))]
+    assert (shadow.status_code, shadow.json()["decision"]) == (200, "allow")
+    assert shadow.json()["reasons"] == ["not evaluated: the service can't reach its database"]
+    assert [answer.status_code for answer in others] == [503, 503]
+    assert others[0].headers["retry-after"] == "1"
+
+
 def test_any_action_type_is_taken_and_one_without_a_policy_is_denied(http: httpx.Client) -> None:
     told = http.post(EVALUATE, json=body(1, "launch.rocket")).json()
     shadow = http.post(EVALUATE, json=body(1, "launch.rocket", shadow=True)).json()
@@ -187,3 +207,19 @@ def test_results_are_told_once_by_who_asked(http: httpx.Client, other: httpx.Cli
     assert http.post(path, json={"result": "returned"}).json() == {"action_id": action_id, "result": "returned"}
     assert http.post(path, json={"result": "raised"}).json()["result"] == "returned"
     assert http.get(f"/v1/decisions/{action_id}").json()["result"] == "returned"
+
+
+def test_many_results_are_told_at_once(http: httpx.Client, other: httpx.Client) -> None:
+    """Also of actions that are not there: a client tells of what it did, whether or not anybody recorded it."""
+    mine, next_one = (http.post(EVALUATE, json=body(amount)).json()["action_id"] for amount in (1, 2))
+    theirs = other.post(EVALUATE, json=body(1)).json()["action_id"]
+    told = [{"id": name, "result": "raised"} for name in (mine, theirs, "none", "a\0")]
+    assert http.post(f"/v1/actions/{next_one}/result", json={"result": "returned"}).status_code == 200
+    assert http.post("/v1/actions/results", json={"items": [*told, {"id": next_one, "result": "raised"}]}).json() == {
+        "noted": 2
+    }
+    found = [client.get(f"/v1/decisions/{name}").json()["result"]
+             for client, name in ((http, mine), (http, next_one), (other, theirs))]  # fmt: skip
+    assert found == ["raised", "returned", None]
+    for wrong in ([{"id": mine, "result": "perhaps"}], [{"id": mine}], {}, [{"id": "x", "result": "raised"}] * 1_001):
+        assert http.post("/v1/actions/results", json={"items": wrong}).status_code in (413, 422)
