@@ -47,14 +47,14 @@ class _Said(msgspec.Struct):
 class Ended(msgspec.Struct):
     """The body of `POST /v1/actions/{action_id}/result`."""
 
-    result: Literal["returned", "raised", "not-run"]
+    result: Literal["returned", "raised"]
 
 
 class Ending(msgspec.Struct):
     """An item of `POST /v1/actions/results`."""
 
     id: str
-    result: Literal["returned", "raised", "not-run"]
+    result: Literal["returned", "raised"]
 
 
 class Endings(msgspec.Struct):
@@ -195,15 +195,14 @@ async def _again(service: Service, integration: Integration, judged: Judged) -> 
     """The answer that a retry gets: the first one. An id that somebody used for something else is a conflict."""
     row = judged.row
     found = await service.reading(service.store.decision, row.action_id)
-    same = found is not None and (found.app_id, found.action_type, found.digest, found.enforced) == (
-        integration.id,
-        row.action_type,
-        row.digest,
-        row.enforced,
-    )
-    if found is None or not same:
+    if found is None or _asked_by(found) != _asked_by(row):
         return Problem(409, f"the id {row.action_id!r} is taken by another action: make a new one for each action")
     return stored_answer(found)
+
+
+def _asked_by(row: DecisionRow) -> tuple[object, ...]:
+    """By whom and about what: the same for a retry."""
+    return row.app_id, row.action_type, row.digest, row.enforced, clean_text(row.payload or "")
 
 
 def _item(given: dict[str, Any] | Problem, named: str | None) -> dict[str, Any]:
