@@ -21,7 +21,7 @@ LEFT_OUT = {
     "test_peers.py::test_what_is_no_evaluation": "422 for what is no JSON, where this service says 400",
     "test_peers.py::test_each_item_of_a_batch_stands_alone": "its policy answers 429, which a policy can't",
     "test_peers.py::test_an_approval_is_redeemed_once_by_whom_it_was_given_to": "its equal questions are one review",
-    "test_remote_reviews.py::test_cancelling_a_wait_ends_it_and_holds_no_thread": "it counts threads, the service's too",
+    "test_remote_reviews.py::test_cancelling_a_wait_ends_it_and_holds_no_thread": "it counts the service's threads too",
     "test_shadow_shipping.py::test_a_refused_action_of_a_batch_costs_its_row_alone": "its policy answers 429",
 }
 
