@@ -43,6 +43,7 @@ from supervisor_guards._web.payloads import apayload_source, build_payload, payl
 from supervisor_guards._web.refusal import TYPE_BASE, Refusal
 from supervisor_guards._web.routes import SAFE_METHODS, RouteInfo, RouteRules
 from supervisor_guards._web.rules import RouteRule
+from supervisor_guards._web.showing import laid_out, legible
 from supervisor_guards._web.state import STATE_KEY, RequestState, Tripwire, get_state
 from supervisor_guards._web.untyped import untyped_comparisons
 
@@ -98,7 +99,9 @@ __all__ = [
     "enforces",
     "exempt_reason",
     "get_state",
+    "laid_out",
     "layers",
+    "legible",
     "location_of",
     "modes_of",
     "own_name",

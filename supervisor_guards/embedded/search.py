@@ -90,8 +90,11 @@ def choices(connection: Connection) -> Choices:
 
 def span(connection: Connection) -> tuple[int, int] | None:
     """When the first and the last stored decision were made."""
-    ends = [select(decisions.c.time).order_by(order).limit(1) for order in (decisions.c.id, decisions.c.id.desc())]
-    first, last = connection.execute(select(*(end.scalar_subquery() for end in ends))).one()
+    ends = [
+        select(decisions.c.time).where(decisions.c.id == select(end(decisions.c.id)).scalar_subquery())
+        for end in (func.min, func.max)
+    ]
+    first, last = connection.execute(select(*(made.scalar_subquery() for made in ends))).one()
     return None if first is None else (min(first, last), max(first, last))
 
 

@@ -117,7 +117,7 @@ class EmbeddedSupervisor:
         return self._store()
 
     def desk(self) -> StoreDesk:
-        """Where people read the store and decide its reviews. Raises `SupervisorUnavailable` where it can't be opened."""
+        """Where people read the store and decide its reviews. Raises `SupervisorUnavailable` if it can't be opened."""
         from supervisor_guards.embedded.desk import StoreDesk
 
         return StoreDesk(self.store)
