@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.text import capfirst
 from django.views.generic import RedirectView
 
 from supervisor_guards.errors import GuardError
@@ -37,7 +38,7 @@ class DeskAdmin(admin.ModelAdmin):
     def get_urls(self) -> list[Any]:
         """The list and the rows: what the model's table is for has no pages."""
         name = f"{self.opts.app_label}_{self.opts.model_name}"
-        row = RedirectView.as_view(pattern_name=f"{self.admin_site.name}:{name}_change")
+        row = RedirectView.as_view(pattern_name=f"admin:{name}_change")
         return [
             path("", self.admin_site.admin_view(self.changelist_view), name=f"{name}_changelist"),
             path("<path:object_id>/change/", self.admin_site.admin_view(self.change_view), name=f"{name}_change"),
@@ -58,7 +59,7 @@ class DeskAdmin(admin.ModelAdmin):
         self._check_may_look(request)
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(DeskAdmin.methods)
-        context: dict[str, Any] = {"title": self.opts.verbose_name_plural, **(extra_context or {})}
+        context: dict[str, Any] = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         try:
             desk = conf.guard().desk()
             context |= {**self.rows(desk, request), "read_only": desk.read_only}
@@ -73,7 +74,7 @@ class DeskAdmin(admin.ModelAdmin):
         self._check_may_look(request)
         if request.method not in self.methods:
             return HttpResponseNotAllowed(self.methods)
-        context: dict[str, Any] = {"title": self.opts.verbose_name, **(extra_context or {})}
+        context: dict[str, Any] = {"title": capfirst(self.opts.verbose_name), **(extra_context or {})}
         try:
             return self.row(conf.guard().desk(), request, unquote(object_id), context)
         except GuardError as error:
@@ -87,10 +88,11 @@ class DeskAdmin(admin.ModelAdmin):
         """The page of the row with this action id."""
         raise NotImplementedError
 
-    def link(self, model: Any, action_id: str) -> str:
-        """The address of a row of `model`."""
-        name = f"{self.admin_site.name}:{model._meta.app_label}_{model._meta.model_name}_change"
-        return reverse(name, args=(quote(action_id),))
+    def link(self, model: Any, action_id: str | None = None) -> str:
+        """The address of the row of `model` with this action id; of its list without one."""
+        page, args = ("changelist", ()) if action_id is None else ("change", (quote(action_id),))
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+        return reverse(name, args=args, current_app=self.admin_site.name)
 
     def may_look_at(self, request: HttpRequest, model: Any) -> bool:
         """Whether the pages of `model` are in this admin, and open to who asks."""
@@ -169,9 +171,7 @@ class ReviewAdmin(DeskAdmin):
         said = deciding.decide(desk, request, action_id)
         if said.status is None:
             self.message_user(request, said.words)
-            return HttpResponseRedirect(
-                reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist")
-            )
+            return HttpResponseRedirect(self.link(Review))
         context |= {"error": said.words, "notes": request.POST.get("notes", "")}
         return self._shown(desk, request, action_id, context, said.status)
 

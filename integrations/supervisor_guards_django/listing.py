@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -85,10 +86,10 @@ def decision_query(asked: Asked, since: int | None, until: int | None) -> Decisi
 
 def review_query(asked: Asked) -> ReviewQuery:
     """What the list of reviews looks for: those that wait, unless another status is asked for."""
-    values = {**asked.values, "text": asked.values.get("q")}
-    values.pop("q", None)
-    values["status"] = review_status(asked)
-    return ReviewQuery(**values)
+    said = asked.values.get
+    return ReviewQuery(
+        status=review_status(asked), action_type=said("action_type"), route=said("route"), text=said("q")
+    )
 
 
 def review_status(asked: Asked) -> str | None:
@@ -164,8 +165,7 @@ def _parts(date: tuple[int, ...], first: datetime.date, last: datetime.date) -> 
         return [(year,) for year in range(max(first.year, last.year - _YEARS + 1), last.year + 1)]
     if len(date) == 1:
         return [(*date, month) for month in range(1, 13)]
-    end = (datetime.date(*date, 1) + datetime.timedelta(days=31)).replace(day=1)
-    return [(*date, day) for day in range(1, (end - datetime.timedelta(days=1)).day + 1)]
+    return [(*date, day) for day in range(1, calendar.monthrange(date[0], date[1])[1] + 1)]
 
 
 def _with_decisions(desk: ReviewDesk, parts: list[tuple[int, ...]], span: Moment) -> list[tuple[int, ...]]:
@@ -208,9 +208,7 @@ def _date(given: Mapping[str, Any]) -> tuple[int, ...]:
         if value is None:
             break
         found.append(value)
-    try:
-        datetime.date(*found, *(1,) * (3 - len(found))) if found else None
-    except ValueError:
+    if len(found) == 3 and found[2] > calendar.monthrange(found[0], found[1])[1]:
         found.pop()
     return tuple(found)
 

@@ -117,11 +117,10 @@ def decision_page(row: StoredDecision) -> dict[str, Any]:
         (_("Result"), word(row.result)),
         (_("Time to decide"), _("%.3f ms") % (row.latency_us / 1_000)),
     ]
-    policy = " ".join(filter(None, (row.policy_name, row.policy_version)))
     record = [
         (_("Action id"), text(row.action_id)),
         (_("Application"), text(row.app_id)),
-        (_("Policy"), text(policy)),
+        (_("Policy"), text(row.policy_version or row.policy_name or "")),
         (_("Policy hash"), text(row.policy_hash or "")),
         (_("Digest"), text(row.digest or "")),
         (_("Sample bucket"), "" if row.sample_bucket is None else str(row.sample_bucket)),
