@@ -173,6 +173,16 @@ def test_text_that_a_database_refuses_costs_no_decision(any_store: Any) -> None:
     assert (state.approver, state.notes) == ("bob?", "no\ufffd?")
 
 
+def test_an_id_that_a_database_refuses_is_unknown(any_store: Any) -> None:
+    desk = StoreDesk(any_store)
+    for name in ("a\0", "\udcff"):
+        assert desk.decision(name) is None
+        assert desk.reviews_named(name) == []
+        for look in (partial(desk.review, name), partial(desk.resolve, name, "rejected", None, BOB)):
+            with pytest.raises(ReviewNotFound):
+                look()
+
+
 @pytest.mark.parametrize("name", ["", " \t"])
 def test_a_reviewer_has_a_name(name: str) -> None:
     with pytest.raises(ValueError, match="name the person"):

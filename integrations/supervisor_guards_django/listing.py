@@ -140,7 +140,7 @@ def dates(asked: Asked, desk: ReviewDesk) -> dict[str, Any] | None:
         date = (first.year, first.month) if first.month == last.month else (first.year,)
     if len(date) == 3:
         return {"show": True, "back": back, "choices": [{"title": _date_title(date)}]}
-    found = _with_decisions(desk, _parts(date, first, last), span)
+    found = _with_decisions(desk, _parts(date, first, last), span[0])
     return {
         "show": True,
         "back": back,
@@ -168,12 +168,11 @@ def _parts(date: tuple[int, ...], first: datetime.date, last: datetime.date) -> 
     return [(*date, day) for day in range(1, calendar.monthrange(date[0], date[1])[1] + 1)]
 
 
-def _with_decisions(desk: ReviewDesk, parts: list[tuple[int, ...]], span: Moment) -> list[tuple[int, ...]]:
+def _with_decisions(desk: ReviewDesk, parts: list[tuple[int, ...]], oldest: int) -> list[tuple[int, ...]]:
     """Those of `parts` in which decisions are stored: counts outlast the rows that retention has taken."""
     windows = [bounds(*part) for part in parts]
-    stored = [since <= span[1] and until > span[0] for since, until in windows]
     recorded = desk.recorded(windows)
-    return [part for part, kept, seen in zip(parts, stored, recorded, strict=True) if kept and seen]
+    return [part for part, window, seen in zip(parts, windows, recorded, strict=True) if seen and window[1] > oldest]
 
 
 def _date_title(date: tuple[int, ...]) -> str:
