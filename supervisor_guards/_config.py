@@ -114,7 +114,7 @@ class GuardConfig:
         "The verdict for an action type that no policy covers: `deny`, `review`, `allow`.",
     )
     database_url: str | None = setting(
-        None, "DATABASE_URL", "SQLAlchemy URL of the decision store; else SQLite in `state_dir`."
+        None, "DATABASE_URL", "SQLAlchemy URL of the decision store; else SQLite in `state_dir`.", shown=False
     )
     migrated_by: str | None = setting(
         None, "MIGRATED_BY", "The command that makes and upgrades the store's tables, where something else than the "

@@ -141,10 +141,19 @@ def provide() -> None:
         provide_guard(_make)
 
 
+def renew() -> None:
+    """Close the guard that was made here, once all its rows are stored; the next use makes another."""
+    global _store, _warm
+    _store, _warm = None, False
+    if _providing:
+        provide_guard(_make)
+
+
 def withdraw() -> None:
     """Let the default guard come from the environment again: for tests of several frameworks in one process."""
-    global _providing, _warm
+    global _providing, _warm, _store
     _providing = _warm = False
+    _store = None
     provide_guard(None)
 
 
@@ -188,7 +197,7 @@ def _changed(*, setting: str, **kwargs: Any) -> None:
     global _current
     if setting == SETTING:
         _current = None
-        _renew()
+        renew()
 
 
 def _connected(*, connection: Any, **kwargs: Any) -> None:
@@ -198,15 +207,7 @@ def _connected(*, connection: Any, **kwargs: Any) -> None:
         return
     # Without a database, Django connects only to make, copy and drop some; PostgreSQL wants nobody else in them.
     if connection.alias == NO_DB_ALIAS or (connection.alias == alias and databases.store_url(alias) != _store):
-        _renew()
-
-
-def _renew() -> None:
-    """Close the guard that was made here; the next use makes another."""
-    global _store, _warm
-    _store, _warm = None, False
-    if _providing:
-        provide_guard(_make)
+        renew()
 
 
 setting_changed.connect(_changed, dispatch_uid="supervisor_guards_django.conf")

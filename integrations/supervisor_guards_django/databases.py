@@ -61,7 +61,7 @@ def store_url(alias: str) -> str:
     kind = vendor(alias)
     if kind not in VENDORS:
         raise ConfigurationError(
-            f"DATABASE={alias!r} is a {kind} database, and the supervisor's tables can be on SQLite and PostgreSQL: "
+            f"DATABASE={alias!r} is a database of {kind}, and the supervisor's tables can be on SQLite and PostgreSQL: "
             "name an alias of one of these, or remove DATABASE for a SQLite file of its own"
         )
     written = connections[alias].settings_dict
@@ -72,7 +72,7 @@ def vendor(alias: str) -> str:
     """The kind of database, as Django calls it, also where its driver isn't installed."""
     try:
         return str(connections[alias].vendor)
-    except ImproperlyConfigured:
+    except (ImproperlyConfigured, ImportError):
         return str(connections.settings[alias]["ENGINE"]).rpartition(".")[2]
 
 

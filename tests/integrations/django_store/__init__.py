@@ -39,7 +39,11 @@ import django
 from django.core.management import call_command
 django.setup()
 for words in json.loads(sys.argv[1]):
-    call_command(*words)
+    try:
+        call_command(*words)
+    except SystemExit as done:
+        if done.code:
+            raise
 """
 
 
@@ -51,6 +55,9 @@ class Project:
         self.folder = folder
         self.databases = databases
         self.guards = {"MODE": "enforce", "POLICY": str(folder / "supervisor.yaml"), "STATE_DIR": ".supervisor"}
+        self.guards["RULES"] = [
+            {"route": name, "action": "refund", "payload": ["body.amount"]} for name in ("by-middleware", "bare")
+        ]
         self.guards |= guards
         self.others: dict[str, Any] = {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, ClassVar
 
@@ -24,9 +23,8 @@ def stored(action_id: str) -> Any:
 
 
 def place() -> str:
-    """The test database that Django is on, and the process."""
-    named = connections[databases.tables_alias() or ""].settings_dict["NAME"]
-    return json.dumps([os.getpid(), str(named)])
+    """The test database that Django is on."""
+    return str(connections[databases.tables_alias() or ""].settings_dict["NAME"])
 
 
 class RolledBack(TestCase):

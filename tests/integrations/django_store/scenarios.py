@@ -23,6 +23,7 @@ def asked() -> Any:
         case = str(answer["action_id"])
         store = get_guard().supervisor.store
         found[way] = {
+            "id": case,
             "status": answer["status"],
             "decision": getattr(store.decision(case), "outcome", None),
             "review": getattr(store.review(case), "status", None),
@@ -80,6 +81,18 @@ def kept() -> list[str]:
     return sorted(name.partition(" ")[0] for name in Group.objects.values_list("name", flat=True))
 
 
+def bare() -> Any:
+    """A view that needs no database of the application's: two statuses, and what the guard's store has."""
+    from supervisor_guards import get_guard
+
+    statuses = [post("/bare", amount)["status"] for amount in (5, 50_000)]
+    if 200 not in statuses:
+        return {"statuses": statuses}
+    guard: Any = get_guard()
+    guard.flush()
+    return {"statuses": statuses, "stored": len(guard.supervisor.store.decisions())}
+
+
 def post(path: str, amount: int, approval: str = "") -> dict[str, Any]:
     """The answer to a request, with its status."""
     from django.test import Client
@@ -92,7 +105,7 @@ def post(path: str, amount: int, approval: str = "") -> dict[str, Any]:
     return {**told, "status": answer.status_code, "action_id": told.get("instance", "").rpartition(":")[2]}
 
 
-SCENARIOS: dict[str, Callable[[], Any]] = {one.__name__: one for one in (asked, allowed, redeemed)}
+SCENARIOS: dict[str, Callable[[], Any]] = {one.__name__: one for one in (asked, allowed, redeemed, bare)}
 
 if __name__ == "__main__":
     django.setup()

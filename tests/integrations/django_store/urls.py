@@ -75,7 +75,13 @@ def operation_inside(request: HttpRequest, data: Amount) -> Any:
     return {"paid": pay(data.amount)}
 
 
+@require_POST
+def bare(request: HttpRequest) -> Any:
+    return JsonResponse({"paid": True})
+
+
 urlpatterns = [
+    path("bare", bare, name="bare"),
     path("middleware", by_middleware, name="by-middleware"),
     path("decorator", by_decorator),
     path("inside", inside),
