@@ -11,14 +11,14 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.text import capfirst
 from django.views.generic import RedirectView
 
 from supervisor_guards.errors import GuardError
-from supervisor_guards.web import NoDesk, ReviewDesk
+from supervisor_guards.web import Desk, NoDesk
 from supervisor_guards.web import Review as Case
 from supervisor_guards_django import conf, deciding, listing, showing
 from supervisor_guards_django.models import Decision, Review
@@ -45,16 +45,16 @@ class DeskAdmin(admin.ModelAdmin):
             path("<path:object_id>/", self.admin_site.admin_view(row)),
         ]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: Any) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
         return False
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
         """A page of rows, by the filters in the query string."""
         self._check_may_look(request)
         if request.method not in ("GET", "HEAD"):
@@ -68,8 +68,8 @@ class DeskAdmin(admin.ModelAdmin):
         return self._page(request, self.list_template, context)
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+        self, request: Any, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
         """One row."""
         self._check_may_look(request)
         if request.method not in self.methods:
@@ -80,11 +80,11 @@ class DeskAdmin(admin.ModelAdmin):
         except GuardError as error:
             return self._no_desk(request, context, error)
 
-    def rows(self, desk: ReviewDesk, request: HttpRequest) -> dict[str, Any]:
+    def rows(self, desk: Desk, request: Any) -> dict[str, Any]:
         """What the list shows."""
         raise NotImplementedError
 
-    def row(self, desk: ReviewDesk, request: HttpRequest, action_id: str, context: dict[str, Any]) -> HttpResponse:
+    def row(self, desk: Desk, request: Any, action_id: str, context: dict[str, Any]) -> Any:
         """The page of the row with this action id."""
         raise NotImplementedError
 
@@ -94,25 +94,25 @@ class DeskAdmin(admin.ModelAdmin):
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
         return reverse(name, args=args, current_app=self.admin_site.name)
 
-    def may_look_at(self, request: HttpRequest, model: Any) -> bool:
+    def may_look_at(self, request: Any, model: Any) -> bool:
         """Whether the pages of `model` are in this admin, and open to who asks."""
         found = self.admin_site._registry.get(model)
         return found is not None and bool(found.has_view_permission(request))
 
-    def _check_may_look(self, request: HttpRequest) -> None:
+    def _check_may_look(self, request: Any) -> None:
         if not self.has_view_permission(request):
             raise PermissionDenied
 
-    def _page(self, request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    def _page(self, request: Any, template: str, context: dict[str, Any], status: int = 200) -> Any:
         request.current_app = self.admin_site.name
         context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
         return TemplateResponse(request, template, context, status=status)
 
-    def _missing(self, request: HttpRequest, context: dict[str, Any], action_id: str) -> HttpResponse:
+    def _missing(self, request: Any, context: dict[str, Any], action_id: str) -> Any:
         said = {**context, "missing": showing.text(action_id)}
         return self._page(request, "admin/supervisor_guards/no_desk.html", said, 404)
 
-    def _no_desk(self, request: HttpRequest, context: dict[str, Any], error: GuardError) -> HttpResponse:
+    def _no_desk(self, request: Any, context: dict[str, Any], error: GuardError) -> Any:
         """The words for a record that can't be read from here, or not now."""
         elsewhere = isinstance(error, NoDesk)
         said = {**context, "elsewhere": elsewhere, "why": showing.text(str(error))}
@@ -126,7 +126,7 @@ class DecisionAdmin(DeskAdmin):
     list_template = "admin/supervisor_guards/decision_list.html"
     detail_template = "admin/supervisor_guards/decision.html"
 
-    def rows(self, desk: ReviewDesk, request: HttpRequest) -> dict[str, Any]:
+    def rows(self, desk: Desk, request: Any) -> dict[str, Any]:
         asked = listing.Asked(request.GET, listing.DECISION_FILTERS)
         since, until = asked.window
         page = desk.find_decisions(listing.decision_query(asked, since, until), PAGE, asked.cursor)
@@ -134,7 +134,7 @@ class DecisionAdmin(DeskAdmin):
         specs = listing.decision_specs(asked, desk.choices())
         return {**asked.shown(page, specs), "rows": rows, "dates": listing.dates(asked, desk)}
 
-    def row(self, desk: ReviewDesk, request: HttpRequest, action_id: str, context: dict[str, Any]) -> HttpResponse:
+    def row(self, desk: Desk, request: Any, action_id: str, context: dict[str, Any]) -> Any:
         decision = desk.decision(action_id)
         if decision is None:
             return self._missing(request, context, action_id)
@@ -152,18 +152,18 @@ class ReviewAdmin(DeskAdmin):
     detail_template = "admin/supervisor_guards/review.html"
     methods = ("GET", "HEAD", "POST")
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: Any, obj: Any = None) -> bool:
         """Who may decide reviews may look at them."""
         return super().has_view_permission(request, obj) or deciding.may_decide(request)
 
-    def rows(self, desk: ReviewDesk, request: HttpRequest) -> dict[str, Any]:
+    def rows(self, desk: Desk, request: Any) -> dict[str, Any]:
         asked = listing.Asked(request.GET, listing.REVIEW_FILTERS)
         query = listing.review_query(asked)
         page = desk.find_reviews(query, PAGE, asked.cursor, oldest_first=query.status == "pending")
         rows = [showing.review_row(row, self.link(Review, row.action_id)) for row in page.rows]
         return {**asked.shown(page, listing.review_specs(asked, desk.choices())), "rows": rows}
 
-    def row(self, desk: ReviewDesk, request: HttpRequest, action_id: str, context: dict[str, Any]) -> HttpResponse:
+    def row(self, desk: Desk, request: Any, action_id: str, context: dict[str, Any]) -> Any:
         if request.method != "POST":
             return self._shown(desk, request, action_id, context)
         if not deciding.may_decide(request):
@@ -175,9 +175,7 @@ class ReviewAdmin(DeskAdmin):
         context |= {"error": said.words, "notes": request.POST.get("notes", "")}
         return self._shown(desk, request, action_id, context, said.status)
 
-    def _shown(
-        self, desk: ReviewDesk, request: HttpRequest, action_id: str, context: dict[str, Any], status: int = 200
-    ) -> HttpResponse:
+    def _shown(self, desk: Desk, request: Any, action_id: str, context: dict[str, Any], status: int = 200) -> Any:
         try:
             case: Case = desk.review(action_id)
         except LookupError:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db import DatabaseError, transaction
-from django.http import HttpRequest
+from django.db import DatabaseError, router, transaction
 from django.utils.translation import gettext as _
 
 from supervisor_guards.web import (
+    Desk,
     NoDesk,
     NotAReviewer,
     OwnAction,
     Principal,
     Review,
-    ReviewDesk,
     ReviewNotFound,
     ReviewResolved,
     own_name,
@@ -51,12 +50,12 @@ class Reviewer(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
-def may_decide(request: HttpRequest) -> bool:
+def may_decide(request: Any) -> bool:
     """Whether who asks has the permission to decide reviews."""
     return bool(request.user.has_perm(PERMISSION))
 
 
-def reviewer(request: HttpRequest) -> Reviewer:
+def reviewer(request: Any) -> Reviewer:
     """The signed-in user with every name that an action of theirs may have been asked for by.
 
     Those are the primary key, the user name, the e-mail address, and what the project's USER_RESOLVER says.
@@ -77,7 +76,7 @@ def reviewer(request: HttpRequest) -> Reviewer:
     return Reviewer(Principal(name, may_review=may_decide(request) and problem is None, known_as=known), problem)
 
 
-def offered(desk: ReviewDesk, request: HttpRequest, case: Review) -> dict[str, Any]:
+def offered(desk: Desk, request: Any, case: Review) -> dict[str, Any]:
     """What the page of `case` offers: `may_approve`, `may_reject`, and in `refused` why not."""
     refused = None
     who = reviewer(request)
@@ -99,7 +98,7 @@ def offered(desk: ReviewDesk, request: HttpRequest, case: Review) -> dict[str, A
     return {"may_approve": able and not own, "may_reject": able, "refused": refused, "notes_limit": NOTES_LIMIT}
 
 
-def decide(desk: ReviewDesk, request: HttpRequest, action_id: str) -> Said:
+def decide(desk: Desk, request: Any, action_id: str) -> Said:
     """Approve or reject, as the form says, and note it in the admin's history. Raises `SupervisorUnavailable`."""
     word = _WORDS.get(request.POST.get("decision", ""))
     notes = request.POST.get("notes", "").strip()
@@ -126,7 +125,7 @@ def decide(desk: ReviewDesk, request: HttpRequest, action_id: str) -> Said:
     return Said(_("Rejected. The action will not run: %s") % action_id)
 
 
-def _resolved(request: HttpRequest) -> str | None:
+def _resolved(request: Any) -> str | None:
     resolver = conf.current().user_resolver
     if resolver is None:
         return None
@@ -146,11 +145,11 @@ def _overtaken(error: ReviewResolved) -> str:
     return _("Nothing was changed, the review is over: %(status)s, %(when)s.") % said
 
 
-def _note(request: HttpRequest, action_id: str, word: Word, notes: str) -> None:
+def _note(request: Any, action_id: str, word: Word, notes: str) -> None:
     """The decision stands whether or not the project's own database takes this."""
     said = _("Approved") if word == "approved" else _("Rejected")
     try:
-        with transaction.atomic():
+        with cast(Any, transaction.atomic(using=router.db_for_write(LogEntry))):
             LogEntry.objects.create(
                 user_id=request.user.pk,
                 content_type_id=ContentType.objects.get_for_model(models.Review).pk,

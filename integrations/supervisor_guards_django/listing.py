@@ -12,7 +12,7 @@ from django.utils.dates import MONTHS
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
-from supervisor_guards.web import Choices, DecisionQuery, Page, ReviewDesk, ReviewQuery
+from supervisor_guards.web import Choices, DecisionQuery, Desk, Page, ReviewQuery
 from supervisor_guards_django import showing
 
 DECISION_FILTERS = ("action_type", "outcome", "would_have", "mode", "status", "route", "rule", "q")
@@ -126,7 +126,7 @@ def review_specs(asked: Asked, choices: Choices) -> list[dict[str, Any]]:
     ]
 
 
-def dates(asked: Asked, desk: ReviewDesk) -> dict[str, Any] | None:
+def dates(asked: Asked, desk: Desk) -> dict[str, Any] | None:
     """Links to the years, months or days in which there are decisions, as `admin/date_hierarchy.html` takes them."""
     span = desk.span()
     if span is None:
@@ -168,7 +168,7 @@ def _parts(date: tuple[int, ...], first: datetime.date, last: datetime.date) -> 
     return [(*date, day) for day in range(1, calendar.monthrange(date[0], date[1])[1] + 1)]
 
 
-def _with_decisions(desk: ReviewDesk, parts: list[tuple[int, ...]], oldest: int) -> list[tuple[int, ...]]:
+def _with_decisions(desk: Desk, parts: list[tuple[int, ...]], oldest: int) -> list[tuple[int, ...]]:
     """Those of `parts` in which decisions are stored: counts outlast the rows that retention has taken."""
     windows = [bounds(*part) for part in parts]
     recorded = desk.recorded(windows)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
 
-__all__ = ["NotAReviewer", "OwnAction", "Principal", "StoreDesk"]
+__all__ = ["NotAReviewer", "OwnAction", "Principal", "ReviewDesk"]
 
 
-class StoreDesk:
+class ReviewDesk:
     """Reads and decides the reviews of `store`. Every method raises `StoreUnavailable` when that fails."""
 
     read_only: str | None = None

@@ -94,8 +94,8 @@ def span(connection: Connection) -> tuple[int, int] | None:
         select(decisions.c.time).where(decisions.c.id == select(end(decisions.c.id)).scalar_subquery())
         for end in (func.min, func.max)
     ]
-    first, last = connection.execute(select(*(made.scalar_subquery() for made in ends))).one()
-    return None if first is None else (min(first, last), max(first, last))
+    first, last = (connection.execute(made).scalar() for made in ends)
+    return None if first is None or last is None else (min(first, last), max(first, last))
 
 
 def recorded(connection: Connection, windows: Sequence[tuple[int, int]]) -> list[bool]:

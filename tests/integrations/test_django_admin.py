@@ -35,7 +35,7 @@ from sqlalchemy.engine import Engine
 from supervisor_guards import Guard, GuardConfig
 from supervisor_guards._default import set_guard
 from supervisor_guards.config import inject_client_for_tests, reset_for_tests
-from supervisor_guards.embedded.desk import StoreDesk
+from supervisor_guards.embedded.desk import ReviewDesk
 from supervisor_guards.embedded.rows import DecisionRow
 from supervisor_guards.embedded.supervisor import EmbeddedSupervisor
 from supervisor_guards.web import NoDesk
@@ -278,7 +278,7 @@ def test_a_supervisor_that_keeps_its_record_elsewhere_is_told_in_words(ann: User
     assert "<form method" not in answer.content.decode().split("content-main")[1]
 
 
-class ReadOnlyDesk(StoreDesk):
+class ReadOnlyDesk(ReviewDesk):
     """A desk without a reviewer's token."""
 
     read_only = "set SUPERVISOR_REVIEWER_TOKEN to decide reviews from here"
@@ -288,7 +288,7 @@ class ReadOnlyDesk(StoreDesk):
 
 
 class ReadOnly(EmbeddedSupervisor):
-    def desk(self) -> StoreDesk:
+    def desk(self) -> ReviewDesk:
         return ReadOnlyDesk(self.store)
 
 
