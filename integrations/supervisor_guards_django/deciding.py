@@ -121,8 +121,8 @@ def decide(desk: Desk, request: Any, action_id: str) -> Said:
         return Said(_overtaken(error), 409)
     _note(request, action_id, word, notes)
     if word == "approved":
-        return Said(_("Approved. The action may now run, once: %s") % action_id)
-    return Said(_("Rejected. The action will not run: %s") % action_id)
+        return Said(_("Approved. The action may now run, once: %s") % showing.text(action_id))
+    return Said(_("Rejected. The action will not run: %s") % showing.text(action_id))
 
 
 def _resolved(request: Any) -> str | None:

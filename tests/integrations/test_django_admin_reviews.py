@@ -246,3 +246,13 @@ def test_those_that_wait_longest_come_first(guard: Any, ann: User) -> None:
     assert everything.index(third) < everything.index(second) < everything.index(first)
     assert first in client.get(REVIEWS + "?q=PERSON-0").content.decode()
     assert "No reviews match" in words(client.get(REVIEWS + "?q=nobody-at-all"))
+
+
+def test_a_second_admin_keeps_to_its_own_pages(guard: Any, ann: User) -> None:
+    client, action_id = signed_in(ann), held(guard)
+    address = f"/guarded/supervisor_guards/review/{action_id}/change/"
+    assert address in client.get("/guarded/supervisor_guards/review/").content.decode()
+    shown = client.get(address)
+    assert "The decision in the record" not in words(shown)
+    answer = client.post(address, {"decision": "reject"})
+    assert (answer.status_code, answer["Location"]) == (302, "/guarded/supervisor_guards/review/")

@@ -9,7 +9,9 @@ from django.contrib.admin.actions import delete_selected
 from django.contrib.auth.models import Group
 from django.urls import path
 
+from supervisor_guards_django.admin import ReviewAdmin
 from supervisor_guards_django.decorators import supervised_view
+from supervisor_guards_django.models import Review
 
 
 class GuardedGroups(admin.ModelAdmin):
@@ -31,5 +33,6 @@ GUARDED_DELETE = supervised_view("groups.delete", payload=_chosen)(delete_select
 
 guarded_site = admin.AdminSite("guarded")
 guarded_site.register(Group, GuardedGroups)
+guarded_site.register(Review, ReviewAdmin)
 
 urlpatterns = [path("admin/", admin.site.urls), path("guarded/", guarded_site.urls)]
