@@ -88,6 +88,7 @@ def _others(alias: str) -> Iterator[str]:
     routed = (model for model in models if alias in (router.db_for_write(model), router.db_for_read(model)))
     if labels := sorted({model._meta.app_label for model in routed}):
         yield f"the app {labels[0]!r}" if len(labels) == 1 else f"each of the apps {', '.join(labels)}"
+    entries: Any = connections.settings
     for other in connections:
-        if other != alias and Path(str(connections.settings[other]["NAME"])) == Path(str(written["NAME"])):
+        if other != alias and Path(str(entries[other]["NAME"])) == Path(str(written["NAME"])):
             yield f"the alias {other!r}"

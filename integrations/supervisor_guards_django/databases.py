@@ -73,7 +73,8 @@ def vendor(alias: str) -> str:
     try:
         return str(connections[alias].vendor)
     except (ImproperlyConfigured, ImportError):
-        return str(connections.settings[alias]["ENGINE"]).rpartition(".")[2]
+        entries: Any = connections.settings
+        return str(entries[alias]["ENGINE"]).rpartition(".")[2]
 
 
 def in_memory(name: str) -> bool:

@@ -59,3 +59,11 @@ def test_a_postgresql_test_database_is_followed_and_can_be_dropped(
         names = ("test_{}_1", "test_{}_2") if parallel else ("test_{}",)
         assert places(told) <= {name.format(own["NAME"]) for name in names}
         assert "Destroying test database" in told
+
+
+def test_tables_made_without_migrations_serve_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE_IS_SHARED", "yes")
+    own = sqlite(tmp_path / "supervisor.db", TEST={"NAME": str(tmp_path / "test.db")})
+    project = Project(tmp_path, {"default": sqlite(tmp_path / "shop.db"), ALIAS: own}, DATABASE=ALIAS)
+    project.others["MIGRATION_MODULES"] = {"supervisor_guards": None}
+    assert places(project.manage("test", TESTS)) == {str(tmp_path / "test.db")}

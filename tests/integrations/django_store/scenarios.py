@@ -63,12 +63,12 @@ def redeemed() -> Any:
     purged = store.purge(2**62)
     return {
         "status": held["status"],
-        "waiting": waiting == [held["action_id"]],
+        "waiting": held["action_id"] in waiting,
         "state": state.status,
         "again": again,
         "findings": [str(finding) for finding in report.findings],
         "checked": [report.decisions == rows, report.segments > 0, total == rows],
-        "purged": [purged > 0, Decision.objects.count(), Tombstone.objects.count() > 0],
+        "purged": [purged > 0, Decision.objects.count() < rows, Tombstone.objects.count() > 0],
         "after": [str(finding) for finding in store.verify([parts.sealer(conf.current().config)]).findings],
         "schema": list(Setting.objects.filter(key="schema").values_list("value", flat=True)),
     }
