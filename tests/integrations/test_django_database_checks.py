@@ -60,7 +60,7 @@ def told(database: Any, routers: tuple[Any, ...] = (), **entries: Any) -> dict[s
     """Our messages by id, for a project with these further databases."""
     guards = {"DATABASE": database}
     with project(**entries), override_settings(SUPERVISOR_GUARDS=guards, DATABASE_ROUTERS=list(routers)):
-        found = run_checks(tags=["supervisor_guards"])
+        found = run_checks(tags=["supervisor_guards"], databases=[])
         return {str(one.id).partition(".")[2]: f"{one.msg} {one.hint}" for one in found}
 
 
