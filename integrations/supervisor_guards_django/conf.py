@@ -206,8 +206,15 @@ def _connected(*, connection: Any, **kwargs: Any) -> None:
     if alias is None:
         return
     # Without a database, Django connects only to make, copy and drop some; PostgreSQL wants nobody else in them.
-    if connection.alias == NO_DB_ALIAS or (connection.alias == alias and databases.store_url(alias) != _store):
+    if connection.alias == NO_DB_ALIAS or (connection.alias == alias and _store_now(alias) != _store):
         renew()
+
+
+def _store_now(alias: str) -> str | None:
+    try:
+        return databases.store_url(alias)
+    except ConfigurationError:
+        return None  # who makes the next guard is told
 
 
 setting_changed.connect(_changed, dispatch_uid="supervisor_guards_django.conf")

@@ -18,7 +18,7 @@ LABEL = "supervisor_guards"
 
 
 def check_alias(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E009 to E012, W007: the alias exists, the engine can use it, and on SQLite nobody else does."""
+    """E009 to E012, E014, W007: the alias exists, the engine can use it, and on SQLite nobody else does."""
     alias = conf.current().alias
     if alias is None:
         return []
@@ -32,6 +32,10 @@ def check_alias(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMess
             return []
         text = f"{conf.SETTING}: DATABASE={alias!r} is in memory: decisions and reviews are lost when the process ends."
         return [messages.warning("W007", text, "Give the alias a file.")]
+    if not router.allow_migrate_model(alias, apps.get_app_config(LABEL).get_model("Setting")):
+        text = f"{conf.SETTING}: DATABASE={alias!r}, and a router of the project keeps {LABEL}'s tables out of it."
+        hint = f"Let allow_migrate({alias!r}, {LABEL!r}) of DATABASE_ROUTERS return True or None."
+        return [messages.error("E014", text, hint)]
     users = list(_others(alias)) if databases.vendor(alias) == "sqlite" else []
     if not users:
         return []

@@ -34,6 +34,13 @@ class ToAudit:
         return "audit" if model._meta.app_label == "auth" else None
 
 
+class UnknownAppsStayOut:
+    """A router that lets nobody in whom it doesn't know."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        return None if db == "default" else False
+
+
 @contextlib.contextmanager
 def project(**entries: Any) -> Iterator[None]:
     """Further entries of DATABASES, for the length of the block."""
@@ -53,7 +60,7 @@ def told(database: Any, routers: tuple[Any, ...] = (), **entries: Any) -> dict[s
     """Our messages by id, for a project with these further databases."""
     guards = {"DATABASE": database}
     with project(**entries), override_settings(SUPERVISOR_GUARDS=guards, DATABASE_ROUTERS=list(routers)):
-        found = run_checks(tags=["supervisor_guards"])
+        found = run_checks(tags=["supervisor_guards"], databases=[])
         return {str(one.id).partition(".")[2]: f"{one.msg} {one.hint}" for one in found}
 
 
@@ -87,6 +94,12 @@ def test_an_app_that_a_router_sends_there_is_named() -> None:
     found = told("audit", (ToAudit(),), audit=file())
     assert list(found) == ["E011"]
     assert "used by the app 'auth' too" in found["E011"]
+
+
+def test_a_router_that_keeps_the_tables_out_is_told() -> None:
+    found = told("audit", (UnknownAppsStayOut(),), audit=file())
+    assert list(found) == ["E014"]
+    assert "Let allow_migrate('audit', 'supervisor_guards') of DATABASE_ROUTERS return True or None." in found["E014"]
 
 
 @pytest.mark.parametrize(
