@@ -23,7 +23,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-asgi-versions test-asgi-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
+.PHONY: help demo demo-django test test-asgi-versions test-asgi-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+: .*## ' Makefile | sed -E 's/^([a-z-]+): .*## /  make \1\t/' | expand -t 16
@@ -44,7 +44,14 @@ $(VENV)/.stamp-demo: $(VENV)/.stamp-base
 	$(INSTALL) -e '.[asgi]' --group demo
 	@touch $@
 
-$(VENV)/.stamp-test: $(VENV)/.stamp-demo
+$(VENV)/.stamp-$(VENV)/.stamp-demo-django: $(VENV)/.stamp-demo
+	$(INSTALL) -e '.[django]' --group demo-django
+	@touch $@
+
+demo-django: $(VENV)/.stamp-demo-django ## the same with a Django project, on gunicorn
+	@$(PY) -m example_apps.django_refunds.demo
+
+test: $(VENV)/.stamp-demo
 	$(INSTALL) -e . --group test
 	@touch $@
 
