@@ -26,7 +26,7 @@ GERMAN = {
     "There is no such review.": "Diese Prüfung gibt es nicht.",
     "Supervisor guards": "Aufsicht",
 }
-DENIED = b'{"amount": 500}'
+DENIED = b'{"amount": 50000}'
 JSON = {"content-type": "application/json"}
 LOCALE = "django.middleware.locale.LocaleMiddleware"
 
