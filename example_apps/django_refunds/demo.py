@@ -36,7 +36,7 @@ WSGI, ASGI = f"{PROJECT}.wsgi", f"{PROJECT}.asgi:application"
 _GUNICORN = ("gunicorn", "--bind", "fd://{fd}", "--log-level", "warning")
 SERVERS = {
     "gthread": (*_GUNICORN, "--worker-class", "gthread", "--threads", "4", WSGI),
-    "sync": (*_GUNICORN, "--workers", "2", WSGI),
+    "sync": (*_GUNICORN, "--workers", "2", "--preload", WSGI),
     "uvicorn": ("uvicorn", "--fd", "{fd}", "--log-level", "warning", ASGI),
 }
 """The same project, unchanged, under WSGI and ASGI."""
