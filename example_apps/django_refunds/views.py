@@ -7,7 +7,7 @@ view, after REST framework has authenticated the sender and parsed the body.
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -37,13 +37,14 @@ class Refunds(SupervisedMixin, APIView):
     """The policy judges what REST framework parsed: an amount sent as a text is a number there."""
 
     supervised_action = "refund"
-    supervised_payload: ClassVar[list[str]] = ["path.order_id", "body.amount:number"]
+    supervised_payload = ("path.order_id", "body.amount:number")
 
     def post(self, request: Any, order_id: str) -> Response:
         new = NewRefund(data=request.data)
         new.is_valid(raise_exception=True)
+        valid: Any = new.validated_data
         found = get_object_or_404(Order, pk=order_id)
-        found.refund(new.validated_data["amount"])
+        found.refund(valid["amount"])
         return Response({"order_id": order_id, "refunded": found.refunded})
 
 
@@ -51,7 +52,7 @@ class Refunds(SupervisedMixin, APIView):
 @require_POST
 def send_email(request: HttpRequest) -> JsonResponse:
     new = json.loads(request.body)
-    Email.objects.create(recipients=new["recipients"], subject=new["subject"], body=new["body"])
+    Email(recipients=new["recipients"], subject=new["subject"], body=new["body"]).save()
     return JsonResponse({"sent_to": len(new["recipients"])})
 
 
