@@ -1,7 +1,7 @@
 """Every code block of README.md and docs/*.md runs: what a reader copies works.
 
-One page is one test; its blocks run in order, in one temporary folder, with no `SUPERVISOR_*` setting, and with
-the URL of a chat's incoming webhook, a real server, in `CHAT_WEBHOOK_URL`:
+One page is one test; its blocks run in order, in one temporary folder, with no `SUPERVISOR_*` or `DJANGO_*` setting,
+and with the URL of a chat's incoming webhook, a real server, in `CHAT_WEBHOOK_URL`:
 
 - `python` blocks share one namespace;
 - `yaml` blocks with `rules:` are policies: they are loaded and their stored tests run; other `yaml` is
@@ -251,7 +251,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chat: Chat) -> Itera
     # A page may set variables itself: the whole environment is put back, not only what is deleted here.
     before = dict(os.environ)
     for name in before:
-        if name.startswith("SUPERVISOR_"):
+        if name.startswith(("SUPERVISOR_", "DJANGO_")):  # another test of this process may have a project
             del os.environ[name]
     os.environ |= {"CHAT_WEBHOOK_URL": chat.url, "NO_PROXY": "127.0.0.1"}
     monkeypatch.chdir(tmp_path)

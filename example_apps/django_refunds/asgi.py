@@ -6,5 +6,7 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from supervisor_guards_django.asgi import guard_lifespan
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_apps.django_refunds.settings")
-application = get_asgi_application()
+application = guard_lifespan(get_asgi_application())
