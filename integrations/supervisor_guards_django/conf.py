@@ -11,16 +11,19 @@ from typing import Any, Literal
 import anyio.to_thread
 from django.conf import settings
 from django.core.signals import setting_changed
+from django.db.backends.base.base import NO_DB_ALIAS
+from django.db.backends.signals import connection_created
 from django.utils.module_loading import import_string
 
 from supervisor_guards import Guard, GuardConfig, get_guard
 from supervisor_guards.errors import ConfigurationError
 from supervisor_guards.web import RouteRule, RouteRules, User, provide_guard
+from supervisor_guards_django import databases
 from supervisor_guards_django.signals import announce
 
 logger = logging.getLogger("supervisor_guards")
 
-SETTING = "SUPERVISOR_GUARDS"
+SETTING = databases.SETTING
 UserResolver = Callable[[Any], Any]
 Unresolved = Literal["deny", "warn"]
 OWN_KEYS = ("RULES", "USER_RESOLVER", "UNRESOLVED", "MAX_BODY_BYTES", "REVIEW_URL")
@@ -36,7 +39,7 @@ class Settings:
     `user_resolver` gets the request and returns a `supervisor_guards.web.User`, or None for anonymous; it may be
     a coroutine function under ASGI. None means Django's own authentication. `max_body_bytes` is for rules in the
     settings that don't say; None is the engine's default. `review_url` is where the project shows where a review
-    stands.
+    stands. `alias` is the database that has the supervisor's tables; None where none of the project's has them.
     """
 
     config: GuardConfig
@@ -47,6 +50,7 @@ class Settings:
     user_resolver: UserResolver | None = None
     unresolved: Unresolved = "deny"
     review_url: str | None = None
+    alias: str | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -95,7 +99,20 @@ def read(written: Any) -> Settings:
         resolver,
         "warn" if unresolved == "warn" else "deny",
         review_url.rstrip("/") if review_url is not None else None,
+        databases.alias_of(written),
     )
+
+
+def engine_config() -> GuardConfig:
+    """What the engine gets: the settings, and the URL of the alias as it is now, password and all.
+
+    Raises `ConfigurationError` where the alias can't be used.
+    """
+    found = current()
+    if found.alias is None:
+        return found.config
+    url = databases.store_url(found.alias)
+    return dataclasses.replace(found.config, database_url=url, migrated_by=databases.migration(found.alias))
 
 
 def guard() -> Guard:
@@ -124,41 +141,84 @@ def provide() -> None:
         provide_guard(_make)
 
 
+def renew() -> None:
+    """Close the guard that was made here, once all its rows are stored; the next use makes another."""
+    global _store, _warm
+    _store, _warm = None, False
+    if _providing:
+        provide_guard(_make)
+
+
 def withdraw() -> None:
     """Let the default guard come from the environment again: for tests of several frameworks in one process."""
-    global _providing, _warm
+    global _providing, _warm, _store
     _providing = _warm = False
+    _store = None
     provide_guard(None)
 
 
 _providing = False
 _warm = False
+_store: str | None = None
+"""The URL of the alias as it was when the guard was made."""
 
 
 def _make() -> Guard:
+    global _store
     config = current().config
     problems = config.problems()
+    try:
+        config = engine_config()
+    except ConfigurationError as error:
+        problems += error.problems
     if problems and config.enforcement_mode == "shadow" and not config.enforces:
         logger.error("running in shadow on defaults; mend %s: %s", SETTING, "; ".join(problems))
         config = GuardConfig(
-            app_id=config.app_id, policy=config.policy, database_url=config.database_url, state_dir=config.state_dir
+            app_id=config.app_id,
+            policy=config.policy,
+            database_url=config.database_url,
+            migrated_by=config.migrated_by,
+            state_dir=config.state_dir,
         )
+    elif problems:
+        raise ConfigurationError(problems)
     else:
         config.warn()
+    alias = current().alias
+    if alias is not None and config.database_url == databases.MEMORY:
+        logger.info("the database %r is in memory: decisions are kept beside it, and models don't show them", alias)
     made = Guard(config)
     made.add_hook(announce)
+    _store = config.database_url if alias is not None else None
     return made
 
 
 def _changed(*, setting: str, **kwargs: Any) -> None:
-    global _current, _warm
+    global _current
     if setting == SETTING:
-        _current, _warm = None, False
-        if _providing:
-            provide_guard(_make)
+        _current = None
+        renew()
+
+
+def _connected(*, connection: Any, **kwargs: Any) -> None:
+    """Let go of a database that a test runner is about to drop or copy, or has put another one in the place of."""
+    alias = current().alias if _store is not None else None
+    if alias is None:
+        return
+    # Without a database, Django connects only to make, copy and drop some; PostgreSQL wants nobody else in them.
+    if connection.alias == NO_DB_ALIAS or (connection.alias == alias and _store_now(alias) != _store):
+        renew()
+
+
+def _store_now(alias: str) -> str | None:
+    try:
+        return databases.store_url(alias)
+    except ConfigurationError:
+        return None  # who makes the next guard is told
 
 
 setting_changed.connect(_changed, dispatch_uid="supervisor_guards_django.conf")
+connection_created.connect(_connected, dispatch_uid="supervisor_guards_django.conf")
 
 
 def _config(written: Mapping[str, Any]) -> GuardConfig:
@@ -167,9 +227,11 @@ def _config(written: Mapping[str, Any]) -> GuardConfig:
     faults = tuple(fault + _own_suggestion(fault) for fault in config.faults)
     config = dataclasses.replace(config, faults=faults)
     database = written.get("DATABASE")
-    if isinstance(database, str) and "://" not in database:
-        fault = f"DATABASE={database!r}: give a URL such as 'sqlite:////srv/shop/supervisor.db'"
-        config = dataclasses.replace(config, database_url=None, faults=(*config.faults, fault))
+    if database is not None and not isinstance(database, str):
+        fault = f"DATABASE={database!r}: give an alias of DATABASES, or a URL such as 'sqlite:////srv/supervisor.db'"
+        return dataclasses.replace(config, database_url=None, faults=(*config.faults, fault))
+    if database and database != databases.MEMORY and "://" not in database:
+        return dataclasses.replace(config, database_url=None)
     return config
 
 

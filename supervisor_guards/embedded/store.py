@@ -42,13 +42,21 @@ class Store(Reader):
     """Decisions, reviews and roll-ups in one database, shared by threads, forked children and processes.
 
     `url` is `sqlite:///PATH` or `postgresql://...`; `clock` gives microseconds since the epoch. All times
-    are in that unit. `sealer` makes the evidence; without one the record is unsigned. What a method wrote is
-    committed when it returns. Every method raises `StoreUnavailable` when the database fails it.
+    are in that unit. `sealer` makes the evidence; without one the record is unsigned. `migrated_by` is the command
+    that makes and upgrades the tables where the store doesn't. What a method wrote is committed when it returns.
+    Every method raises `StoreUnavailable` when the database fails it.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], int] = now_us, sealer: Sealer | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], int] = now_us,
+        sealer: Sealer | None = None,
+        migrated_by: str | None = None,
+    ) -> None:
         sealer = sealer or Sealer.unsigned()
-        super().__init__(Connections(url), sealer)
+        super().__init__(Connections(url, migrated_by), sealer)
         self._clock = clock
         self._driver = self._connections.driver
         self._ledger = Ledger(sealer, self._driver, clock)

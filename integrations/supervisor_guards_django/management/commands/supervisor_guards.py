@@ -15,6 +15,7 @@ from django.core.checks import ERROR, run_checks
 from django.core.management.base import BaseCommand, CommandError
 
 from supervisor_guards import GuardConfig
+from supervisor_guards.errors import ConfigurationError
 from supervisor_guards_django import conf
 from supervisor_guards_django.routes import audit
 
@@ -72,7 +73,7 @@ class Command(BaseCommand):
         return "\n".join(problems)
 
     def _check(self, as_json: bool, strict: bool) -> str:
-        found = run_checks(tags=["supervisor_guards"])
+        found = run_checks(tags=["supervisor_guards"], databases=[])
         for one in found:
             row = {"id": one.id, "message": one.msg, "hint": one.hint}
             self.stdout.write(json.dumps(row) if as_json else f"{one.id}: {one.msg}\n    {one.hint}")
@@ -84,7 +85,11 @@ class Command(BaseCommand):
         (found,) = metadata.entry_points(group="console_scripts", name="supervisor-guards")
         main = found.load()
         first = ["list"] if name == "reviews" and (not words or words[0].startswith("-")) else []
-        with _as_environment(conf.current().config):
+        try:
+            config = conf.engine_config()
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        with _as_environment(config):
             main([*_ENGINE[name], *first, *words], prog_name="manage.py supervisor_guards")
 
 
