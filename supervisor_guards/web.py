@@ -1,11 +1,27 @@
-"""For authors of web adapters: the request's facts, rules for routes, payloads, answers, and the coverage audit.
+"""For authors of web adapters: the request's facts, rules for routes, payloads, answers, the coverage audit,
+and the desk at which people read decisions and decide reviews (`Guard.desk`).
 
 No framework is imported here, nothing waits for the network, and no verdict is made: `admit` asks the engine.
 """
 
 from supervisor_guards._default import provide_guard
+from supervisor_guards._desk import (
+    Choices,
+    DecisionQuery,
+    Desk,
+    NoDesk,
+    NotAReviewer,
+    OwnAction,
+    Page,
+    Principal,
+    ReviewNotFound,
+    ReviewQuery,
+    ReviewResolved,
+    own_name,
+)
 from supervisor_guards._markers import Unreadable, Unusable
 from supervisor_guards._model import Entry
+from supervisor_guards._records import Review, StoredDecision
 from supervisor_guards._web.admission import aadmit, admit, answers_at_once, enforces, serving
 from supervisor_guards._web.approvals import APPROVAL_HEADER, MAX_APPROVALS, approvals
 from supervisor_guards._web.bodies import DEFAULT_MAX_BODY_BYTES, Body, BodyStatus, File, parse_body
@@ -27,6 +43,7 @@ from supervisor_guards._web.payloads import apayload_source, build_payload, payl
 from supervisor_guards._web.refusal import TYPE_BASE, Refusal, prefers_html
 from supervisor_guards._web.routes import SAFE_METHODS, RouteInfo, RouteRules
 from supervisor_guards._web.rules import RouteRule
+from supervisor_guards._web.showing import laid_out, legible
 from supervisor_guards._web.state import STATE_KEY, RequestState, Tripwire, get_state
 from supervisor_guards._web.untyped import untyped_comparisons
 
@@ -43,17 +60,30 @@ __all__ = [
     "UNKNOWN",
     "Body",
     "BodyStatus",
+    "Choices",
     "Coverage",
+    "DecisionQuery",
+    "Desk",
     "Entry",
     "File",
     "Inspection",
+    "NoDesk",
+    "NotAReviewer",
+    "OwnAction",
+    "Page",
     "Pick",
+    "Principal",
     "Refusal",
     "RequestFacts",
     "RequestState",
+    "Review",
+    "ReviewNotFound",
+    "ReviewQuery",
+    "ReviewResolved",
     "RouteInfo",
     "RouteRule",
     "RouteRules",
+    "StoredDecision",
     "Tripwire",
     "Unreadable",
     "Unusable",
@@ -69,9 +99,12 @@ __all__ = [
     "enforces",
     "exempt_reason",
     "get_state",
+    "laid_out",
     "layers",
+    "legible",
     "location_of",
     "modes_of",
+    "own_name",
     "parse_body",
     "payload_source",
     "plain_actions_of",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
+from supervisor_guards._desk import Page, ReviewQuery
 from supervisor_guards._model import Result, ReviewState
-from supervisor_guards.embedded import queries, retention, reviews, transitions
+from supervisor_guards.embedded import queries, retention, reviews, search, transitions
 from supervisor_guards.embedded.connections import Connections
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.evidence import Sealer
@@ -29,9 +30,6 @@ from supervisor_guards.embedded.rows import (
 from supervisor_guards.embedded.schema import reviews as review_table
 from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.errors import SupervisorBlocked
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Store"]
 
@@ -242,6 +240,14 @@ class Store(Reader):
         self._expire_due()
         with self._connections.reading() as held:
             return queries.review_page(held, status, limit, before, after)
+
+    def find_reviews(
+        self, query: ReviewQuery, limit: int, cursor: int | None, oldest_first: bool = False
+    ) -> Page[Review]:
+        """A page of what `query` finds, newest first unless `oldest_first`."""
+        self._expire_due()
+        with self._connections.reading() as held:
+            return search.find_reviews(held, query, limit, cursor, oldest_first)
 
     def waiting(self) -> int:
         """How many reviews are pending."""
