@@ -40,7 +40,7 @@ from supervisor_guards._web.coverage import (
 from supervisor_guards._web.endpoints import layers, location_of
 from supervisor_guards._web.facts import ANONYMOUS, DEFAULT_HEADERS, SECRET_HEADERS, UNKNOWN, Pick, RequestFacts, User
 from supervisor_guards._web.payloads import apayload_source, build_payload, payload_source
-from supervisor_guards._web.refusal import TYPE_BASE, Refusal
+from supervisor_guards._web.refusal import TYPE_BASE, Refusal, prefers_html
 from supervisor_guards._web.routes import SAFE_METHODS, RouteInfo, RouteRules
 from supervisor_guards._web.rules import RouteRule
 from supervisor_guards._web.showing import laid_out, legible
@@ -108,6 +108,7 @@ __all__ = [
     "parse_body",
     "payload_source",
     "plain_actions_of",
+    "prefers_html",
     "provide_guard",
     "register",
     "registered",

@@ -50,7 +50,7 @@ def peek(request: Any, resolver: UserResolver | None) -> User:
     what the application didn't ask for is read through a session object of our own.
     """
     if resolver is not None:
-        return _unmarked(request, lambda: resolve(request, resolver))
+        return unmarked(request, lambda: resolve(request, resolver))
     known = at_hand(request)
     if known is not None:
         return known
@@ -72,6 +72,16 @@ async def apeek(request: Any, resolver: UserResolver | None) -> User:
         return known
     store = _own_session(request)
     return ANONYMOUS if store is None else _from_session(await store.aget(SESSION_KEY))
+
+
+def unmarked(request: Any, ask: Callable[[], User]) -> User:
+    """What `ask` finds, with the session as unread as it was: to have read it shows in the answer's headers."""
+    session = getattr(request, "session", None)
+    accessed = getattr(session, "accessed", None)
+    try:
+        return ask()
+    finally:
+        _restore(session, accessed)
 
 
 def user_of(user: Any) -> User:
@@ -96,15 +106,6 @@ def checked(found: object) -> User:
     if not isinstance(found, User):
         raise TypeError(f"USER_RESOLVER returned {type(found).__name__}; return supervisor_guards.web.User or None")
     return found
-
-
-def _unmarked(request: Any, ask: Callable[[], User]) -> User:
-    session = getattr(request, "session", None)
-    accessed = getattr(session, "accessed", None)
-    try:
-        return ask()
-    finally:
-        _restore(session, accessed)
 
 
 def _restore(session: Any, accessed: Any) -> None:
