@@ -33,6 +33,8 @@ UNKNOWN_KEY = "unknown setting "
 class Settings:
     """What the dict says. `problems` has every fault: of keys, values, rules and dotted paths.
 
+    `rules` are those that can be read; `rules_refuse` says that a rule, readable or not, asks for more than shadow.
+
     `user_resolver` gets the request and returns a `supervisor_guards.web.User`, or None for anonymous; it may be
     a coroutine function under ASGI. None means Django's own authentication. `max_body_bytes` is for rules in the
     settings that don't say; None is the engine's default. `review_url` is where the project shows where a review
@@ -42,11 +44,17 @@ class Settings:
     config: GuardConfig
     rules: RouteRules
     rule_problems: tuple[str, ...] = ()
+    rules_refuse: bool = False
     resolver_problem: str | None = None
     own_problems: tuple[str, ...] = ()
     user_resolver: UserResolver | None = None
     unresolved: Unresolved = "deny"
     review_url: str | None = None
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether any action or rule is in `sample` or `enforce`."""
+        return self.config.enforces or (self.rules_refuse and not self.config.force_shadow)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -84,12 +92,13 @@ def read(written: Any) -> Settings:
     if review_url is not None and not isinstance(review_url, str):
         problems.append(f"REVIEW_URL={review_url!r}: give a path such as '/reviews'")
         review_url = None
-    rules, rule_problems = _rules(written.get("RULES", ()), cap)
+    rules, rule_problems, refuse = _rules(written.get("RULES", ()), cap)
     resolver, resolver_problem = _resolver(written.get("USER_RESOLVER"))
     return Settings(
         config,
         rules,
         rule_problems,
+        refuse,
         resolver_problem,
         tuple(problems),
         resolver,
@@ -188,13 +197,32 @@ def _whole_number(written: Mapping[str, Any], key: str, problems: list[str]) -> 
     return None
 
 
-def _rules(written: Any, cap: int | None) -> tuple[RouteRules, tuple[str, ...]]:
+def _rules(written: Any, cap: int | None) -> tuple[RouteRules, tuple[str, ...], bool]:
+    """The rules that can be read, what is wrong with the others, and whether any asks for more than shadow."""
     if isinstance(written, (str, bytes, Mapping)) or not hasattr(written, "__iter__"):
-        return RouteRules(), (f"RULES={written!r}: give a list of rules",)
+        return RouteRules(), (f"RULES={written!r}: give a list of rules",), False
+    listed = [_capped(rule, cap) for rule in written]
+    refuse = any(_mode(rule) not in (None, "shadow") for rule in listed)
     try:
-        return RouteRules([_capped(rule, cap) for rule in written]), ()
+        return RouteRules(listed), (), refuse
     except ConfigurationError as error:
-        return RouteRules(), error.problems
+        problems = error.problems
+    try:
+        return RouteRules([rule for rule in listed if _readable(rule)]), problems, refuse
+    except ConfigurationError:  # rules that contradict each other
+        return RouteRules(), problems, refuse
+
+
+def _mode(rule: Any) -> Any:
+    return rule.get("mode") if isinstance(rule, Mapping) else getattr(rule, "mode", None)
+
+
+def _readable(rule: RouteRule | Mapping[str, Any]) -> bool:
+    try:
+        RouteRules([rule])
+    except ConfigurationError:
+        return False
+    return True
 
 
 def _capped(rule: Any, cap: int | None) -> RouteRule | Mapping[str, Any]:

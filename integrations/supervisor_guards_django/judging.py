@@ -24,6 +24,7 @@ from supervisor_guards.web import (
     enforces,
     get_state,
 )
+from supervisor_guards_django import conf
 from supervisor_guards_django.bodies import Watch, read_body, seen_body
 from supervisor_guards_django.facts import Place, facts_of
 from supervisor_guards_django.steps import Ask, Flow, WhoSent
@@ -48,6 +49,19 @@ class Ruling(msgspec.Struct, frozen=True):
             entry.settle(result)
 
 
+class Observing(msgspec.Struct, frozen=True):
+    """What shadow rules are to see of a request, once its view has answered."""
+
+    guard: Guard
+    rules: Sequence[RouteRule]
+    place: Place
+    watch: Watch | None
+
+    def observe(self, request: Any, state: RequestState) -> Flow[Ruling]:
+        """Hand it to the engine."""
+        return observe(self.guard, self.rules, request, self.place, state, self.watch)
+
+
 def enforced(guard: Guard, rules: Sequence[RouteRule]) -> tuple[list[RouteRule], list[RouteRule]]:
     """The rules that may refuse, and those that only observe."""
     may = [rule for rule in rules if enforces(guard, rule)]
@@ -69,7 +83,7 @@ def rule_on(
     `body` is what the caller has read already, `shown` the request that a payload callable gets instead of Django's.
     What Django itself raises about the body goes on to Django.
     """
-    assert request.GET is not None  # parsed now: what Django refuses about the query is no failure of ours
+    _ = request.GET  # parsed now: what Django refuses about the query is no failure of ours
     bodies = [read_body(request, rule) if body is None else body for rule in rules]
     rule, entries = rules[0], list[Entry]()
     try:
@@ -142,6 +156,18 @@ def at_once(guard: Guard, rule: RouteRule) -> RouteRule:
         rule = copy.copy(rule)
         object.__setattr__(rule, "on_review", "fail_closed")
     return rule
+
+
+def may_be_refused(rules: Sequence[RouteRule]) -> bool:
+    """Whether any of `rules` may refuse by the settings: for where there is no guard to say."""
+    config = conf.current().config
+    try:
+        return any(
+            config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True).mode != "shadow"
+            for rule in rules
+        )
+    except GuardError:
+        return True
 
 
 def no_guard(error: Exception) -> SupervisorUnavailable:

@@ -24,23 +24,25 @@ def resolve(request: Any, resolver: UserResolver | None) -> User:
 
 async def aresolve(request: Any, resolver: UserResolver | None) -> User:
     """`resolve` on the event loop. A plain resolver may use the ORM, so it runs in Django's own thread."""
-    if resolver is None:
-        auser = getattr(request, "auser", None)
-        return user_of(getattr(request, "user", None) if auser is None else await auser())
-    found = resolver if iscoroutinefunction(resolver) else sync_to_async(resolver, thread_sensitive=True)
-    return checked(await found(request))
+    if resolver is not None:
+        found = resolver if iscoroutinefunction(resolver) else sync_to_async(resolver, thread_sensitive=True)
+        return checked(await found(request))
+    given = _given(request)
+    if given is not None:
+        return user_of(given) if _is_there(given) else await sync_to_async(user_of, thread_sensitive=True)(given)
+    auser = getattr(request, "auser", None)
+    return user_of(getattr(request, "user", None) if auser is None else await auser())
 
 
 def at_hand(request: Any) -> User | None:
     """The sender as far as the application has asked for it already; None where that is still to be found out."""
+    given = _given(request)
+    if given is not None:
+        return user_of(given) if _is_there(given) else None
     for name in ("_acached_user", "_cached_user"):
         if hasattr(request, name):
             return user_of(getattr(request, name))
-    user = vars(request).get("user")
-    if isinstance(user, LazyObject):
-        wrapped = user._wrapped
-        return None if wrapped is empty else user_of(wrapped)
-    return user_of(user)
+    return UNKNOWN if vars(request).get("user") is None else None
 
 
 def peek(request: Any, resolver: UserResolver | None) -> User:
@@ -49,7 +51,7 @@ def peek(request: Any, resolver: UserResolver | None) -> User:
     Looking at `request.user` marks the session as read and may end it, which shows in the response's headers. So
     what the application didn't ask for is read through a session object of our own.
     """
-    if resolver is not None:
+    if resolver is not None or _given(request) is not None:
         return _unmarked(request, lambda: resolve(request, resolver))
     known = at_hand(request)
     if known is not None:
@@ -60,7 +62,7 @@ def peek(request: Any, resolver: UserResolver | None) -> User:
 
 async def apeek(request: Any, resolver: UserResolver | None) -> User:
     """`peek` on the event loop."""
-    if resolver is not None:
+    if resolver is not None or _given(request) is not None:
         session = getattr(request, "session", None)
         accessed = getattr(session, "accessed", None)
         try:
@@ -72,6 +74,19 @@ async def apeek(request: Any, resolver: UserResolver | None) -> User:
         return known
     store = _own_session(request)
     return ANONYMOUS if store is None else _from_session(await store.aget(SESSION_KEY))
+
+
+def _given(request: Any) -> Any:
+    """Whom the project put on the request in place of Django's own lazy user; None where it didn't."""
+    user = vars(request).get("user")
+    if isinstance(user, LazyObject):
+        made_by = getattr(vars(user).get("_setupfunc"), "__module__", None)
+        return None if made_by == "django.contrib.auth.middleware" else user
+    return user
+
+
+def _is_there(user: Any) -> bool:
+    return not isinstance(user, LazyObject) or user._wrapped is not empty
 
 
 def user_of(user: Any) -> User:
