@@ -97,10 +97,13 @@ class Serving:
 
     def __enter__(self) -> None:
         self._facts = _facts.set(self._given)
-        self._approval = _approval.set(self._approvals)
+        # Most requests bring no approval, and most are inside no other block that has one.
+        nothing = self._approvals is None and _approval.get() is None
+        self._approval = None if nothing else _approval.set(self._approvals)
 
     def __exit__(self, *raised: object) -> None:
-        _approval.reset(self._approval)
+        if self._approval is not None:
+            _approval.reset(self._approval)
         _facts.reset(self._facts)
 
 

@@ -14,6 +14,7 @@ import msgspec
 from supervisor_guards import Guard
 from supervisor_guards.errors import GuardError, SupervisorUnavailable
 from supervisor_guards.web import (
+    APPROVAL_HEADER,
     STATE_KEY,
     Body,
     Entry,
@@ -32,6 +33,8 @@ from supervisor_guards_django.steps import Ask, Flow, WhoSent
 logger = logging.getLogger("supervisor_guards")
 
 Result = Literal["returned", "raised"]
+APPROVAL_KEY = "HTTP_" + APPROVAL_HEADER.upper().replace("-", "_")
+"""Under this name `META` has the approvals."""
 _lost = itertools.count(1)
 
 
@@ -136,7 +139,7 @@ def observe(
 
 def approvals_of(request: Any) -> tuple[str, ...]:
     """The approvals that the request brings. Raises `ApprovalInvalid` for a header that is none."""
-    value = request.META.get("HTTP_SUPERVISOR_APPROVAL")
+    value = request.META.get(APPROVAL_KEY)
     return approvals([value]) if value is not None else ()
 
 

@@ -23,21 +23,31 @@ from supervisor_guards_django.within import Within
 logger = logging.getLogger("supervisor_guards")
 
 
-class Visit(RequestState):
-    """One request on its way through the middleware: its decisions, and what is left to do after the view."""
+class Visit(Within, RequestState):
+    """One request on its way through the middleware: its decisions, and what is left to do after the view.
+
+    Nearly every request has none, and pays for no more than one attribute.
+    """
+
+    guarded: tuple[str, ...] = ()
+    delegated: frozenset[str] = frozenset()
+    entries: Any = ()
+    around = True
+    """The middleware's own call is around the view: there is an afterwards."""
+    match: Any = None
+    method: Any = None
+    """What was judged. Another match is another view: a request may be sent on."""
+    label = ""
+    rulings: tuple[Ruling, ...] = ()
+    observing: tuple[Observing, ...] = ()
+    raised = False
 
     def __init__(self, request: Any) -> None:
-        super().__init__()
-        self.within: Any = Within(request)
-        self.around = True
-        """The middleware's own call is around the view: there is an afterwards."""
-        self.match: Any = None
-        self.method: Any = None
-        """What was judged. Another match is another view: a request may be sent on."""
-        self.label = ""
-        self.rulings: list[Ruling] = []
-        self.observing: list[Observing] = []
-        self.raised = False
+        self._request = request
+
+    def add(self, entry: Any) -> None:
+        """Note a decision."""
+        self.entries = [*self.entries, entry]
 
     def settle(self, result: Result) -> None:
         """Note how the actions ended."""
@@ -73,12 +83,12 @@ class SupervisorMiddleware:
         if visit is None:
             return self.get_response(request)
         try:
-            with serving(visit.within, visit.within.approvals()):
+            with serving(visit, visit.approvals()):
                 response = self.get_response(request)
         except BaseException:
             visit.settle("raised")
             raise
-        if _has_more(request, visit):
+        if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
             drive(self._leave(request, visit, response))
         return response
 
@@ -87,12 +97,12 @@ class SupervisorMiddleware:
         if visit is None:
             return await self.get_response(request)
         try:
-            with serving(visit.within, visit.within.approvals()):
+            with serving(visit, visit.approvals()):
                 response = await self.get_response(request)
         except BaseException:  # a client that hung up cancels the request
             visit.settle("raised")
             raise
-        if _has_more(request, visit):
+        if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
             await adrive(self._leave(request, visit, response))
         return response
 
@@ -150,18 +160,14 @@ class SupervisorMiddleware:
 
 def _arrive(request: Any) -> Any:
     """The visit that begins; None where this middleware is around the request already."""
-    former = get_state(vars(request))
+    attributes = vars(request)
+    former = attributes.get(STATE_KEY)
     if isinstance(former, Visit):
         return None
-    visit = Visit(request)
-    if former is not None:  # a guarded view was called before us
+    visit = attributes[STATE_KEY] = Visit(request)
+    if isinstance(former, RequestState):  # a guarded view was called before us
         visit.entries = former.entries
-    setattr(request, STATE_KEY, visit)
     return visit
-
-
-def _has_more(request: Any, visit: Visit) -> bool:
-    return bool(visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method)
 
 
 def _judge(request: Any, route: Route, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Flow[Ruling]:
@@ -182,11 +188,11 @@ def _judge(request: Any, route: Route, args: tuple[Any, ...], kwargs: Mapping[st
     ruling = Ruling()
     if may_refuse:
         ruling = yield from rule_on(guard, may_refuse, request, place, visit)
-        visit.rulings.append(ruling)
+        visit.rulings += (ruling,)
     if observing and ruling.error is None:
         seen = Observing(guard, observing, place, watch(request, max(rule.max_body_bytes for rule in observing)))
         if visit.around:
-            visit.observing.append(seen)
+            visit.observing += (seen,)
         else:
             yield from seen.observe(request, visit)
     return ruling

@@ -11,22 +11,19 @@ from supervisor_guards.errors import GuardError
 from supervisor_guards.web import UNKNOWN, Body, User
 from supervisor_guards_django import conf, users
 from supervisor_guards_django.facts import facts_of, place_of
-from supervisor_guards_django.judging import approvals_of
+from supervisor_guards_django.judging import APPROVAL_KEY, approvals_of
 
 
 class Within:
     """Stands for `RequestFacts` and for the engine's own facts: both are read by attribute only."""
 
-    __slots__ = ("_made", "_request", "known")
-
-    def __init__(self, request: Any) -> None:
-        self._request = request
-        self._made: Any = None
-        self.known: User | None = None
-        """The sender, where a rule has asked for it already."""
+    _request: Any
+    _made: Any = None
 
     def approvals(self) -> tuple[str, ...]:
         """The approvals that the request brings; a header that can't be read brings none."""
+        if APPROVAL_KEY not in self._request.META:
+            return ()
         try:
             return approvals_of(self._request)
         except GuardError:
