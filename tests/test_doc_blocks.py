@@ -14,7 +14,7 @@ Comments straight above a block, one a line:
 
 - `<!-- file: NAME -->` the block is also written to NAME in the folder (a policy is else supervisor.yaml)
 - `<!-- exit: 2 -->` the exit status of the block's last command, 0 where nothing is said
-- `<!-- skip: REASON -->` the block doesn't run
+- `<!-- skip: REASON -->` the block doesn't run; a file that is named is written all the same
 
 Another language is not run.
 """
@@ -99,16 +99,15 @@ class Page:
         assert block.notes.keys() <= KNOWN, f"{block}: unknown comment, use one of {sorted(KNOWN)}"
         right = ALIASES.get(block.language)
         assert right is None, f"{block}: write ```{right}, or it doesn't run"
-        if "skip" in block.notes:
-            assert block.notes["skip"], f"{block}: say why it is skipped"
-            return
         policy = block.language == "yaml" and re.search(r"^rules:", block.source, re.MULTILINE) is not None
-        name = block.notes.get("file", "supervisor.yaml" if policy else None)
+        name = block.notes.get("file", "supervisor.yaml" if policy and "skip" not in block.notes else None)
         if name is not None:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.source, encoding="utf-8")
-        if policy:
+        if "skip" in block.notes:
+            assert block.notes["skip"], f"{block}: say why it is skipped"
+        elif policy:
             assert name is not None
             self.policy(name)
         elif block.language == "yaml":
