@@ -16,20 +16,11 @@ from django.views import View
 
 from supervisor_guards import Decision, Guard
 from supervisor_guards.errors import ConfigurationError
-from supervisor_guards.web import RouteRule, get_state, register
+from supervisor_guards.web import Result, RouteRule, Ruling, Watch, enforced, get_state, no_guard, place_rule, register
 from supervisor_guards_django.answers import response_of
-from supervisor_guards_django.bodies import Watch, watch
+from supervisor_guards_django.bodies import watch
 from supervisor_guards_django.facts import Place, method_of, place_of
-from supervisor_guards_django.judging import (
-    Result,
-    Ruling,
-    enforced,
-    may_be_refused,
-    no_guard,
-    observe,
-    rule_on,
-    state_of,
-)
+from supervisor_guards_django.judging import may_be_refused, observe, rule_on, state_of
 from supervisor_guards_django.own import MARK, marked
 from supervisor_guards_django.running import handles, will_run
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
@@ -128,14 +119,6 @@ def refuse_order(view: type, mixin: type, base: type) -> None:
         raise ConfigurationError(
             [f"{view.__qualname__}: list {mixin.__name__} before {base.__name__}, or nothing is ever asked"]
         )
-
-
-def place_rule(action: str, **settings: Any) -> RouteRule:
-    """A rule that belongs to a place in the code instead of a route. Raises `ConfigurationError`."""
-    try:
-        return RouteRule(f"guard:{action}", action, **settings)
-    except ConfigurationError as error:
-        raise ConfigurationError(problem.partition(": ")[2] or problem for problem in error.problems) from None
 
 
 class _Pass(msgspec.Struct, frozen=True):

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from supervisor_guards.web import RouteRule
-from supervisor_guards_django.conf import Settings
+from supervisor_guards.web import RouteRule, WebSettings
 from supervisor_guards_django.facts import Place, names_of, parameters, rules_for
 from supervisor_guards_django.own import own_actions
 from supervisor_guards_django.running import will_run
@@ -41,9 +40,9 @@ class KnownRoutes:
     """Routes by what Django's resolver says of them; forgotten when the settings change."""
 
     def __init__(self) -> None:
-        self._found: tuple[Settings | None, dict[Any, tuple[Any, Route | None]]] = (None, {})
+        self._found: tuple[WebSettings | None, dict[Any, tuple[Any, Route | None]]] = (None, {})
 
-    def find(self, settings: Settings, request: Any, view: Any) -> Route | None:
+    def find(self, settings: WebSettings, request: Any, view: Any) -> Route | None:
         """The route of a resolved request; None where nothing is to be asked."""
         of, found = self._found
         if of is not settings:
@@ -60,14 +59,14 @@ class KnownRoutes:
         return known[1]
 
 
-def _look(settings: Settings, request: Any, match: Any, view: Any) -> Route | None:
+def _look(settings: WebSettings, request: Any, match: Any, view: Any) -> Route | None:
     try:
         return _read(settings, request, match, view)
     except Exception as error:
         return Route(view, problem=f"{type(error).__name__} while looking for its rules: {error}")
 
 
-def _read(settings: Settings, request: Any, match: Any, view: Any) -> Route | None:
+def _read(settings: WebSettings, request: Any, match: Any, view: Any) -> Route | None:
     if match.func is not view:
         return Route(view, problem="request.resolver_match is not the view's")
     method = str(request.method or "").upper()

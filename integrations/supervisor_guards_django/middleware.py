@@ -10,12 +10,23 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpResponse
 
 from supervisor_guards.errors import PayloadUnusable
-from supervisor_guards.web import SAFE_METHODS, STATE_KEY, RequestState, Tripwire, get_state, serving
+from supervisor_guards.web import (
+    SAFE_METHODS,
+    STATE_KEY,
+    RequestState,
+    Result,
+    Ruling,
+    Tripwire,
+    enforced,
+    get_state,
+    no_guard,
+    serving,
+)
 from supervisor_guards_django import conf
 from supervisor_guards_django.answers import REFUSALS, response_of
 from supervisor_guards_django.bodies import watch
 from supervisor_guards_django.facts import label, method_of
-from supervisor_guards_django.judging import Observing, Result, Ruling, enforced, may_be_refused, no_guard, rule_on
+from supervisor_guards_django.judging import Observing, may_be_refused, rule_on
 from supervisor_guards_django.known import KnownRoutes, Route
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
 from supervisor_guards_django.within import Within
@@ -41,9 +52,6 @@ class Visit(Within, RequestState):
     rulings: tuple[Ruling, ...] = ()
     observing: tuple[Observing, ...] = ()
     raised = False
-
-    def __init__(self, request: Any) -> None:
-        self._request = request
 
     def add(self, entry: Any) -> None:
         """Note a decision."""
@@ -202,7 +210,7 @@ def _unresolved(request: Any, problem: str) -> Ruling:
     """It can't be told whether the view is guarded."""
     settings = conf.current()
     logger.error("it can't be told whether a view is guarded: %s", problem)
-    if settings.unresolved == "warn" or method_of(request) in SAFE_METHODS or not settings.may_refuse:
+    if settings.unresolved == "warn" or method_of(request) in SAFE_METHODS or not settings.enforces:
         return Ruling()
     return Ruling(PayloadUnusable("deny", ["unresolved-route"]))
 
