@@ -98,7 +98,7 @@ class Serving:
     def __enter__(self) -> None:
         self._facts = _facts.set(self._given)
         # Most requests bring no approval, and most are inside no other block that has one.
-        nothing = self._approvals is None and _approval.get() is None
+        nothing = not self._approvals and _approval.get() is None and not _finders
         self._approval = None if nothing else _approval.set(self._approvals)
 
     def __exit__(self, *raised: object) -> None:

@@ -91,7 +91,7 @@ class SupervisorMiddleware:
         if visit is None:
             return self.get_response(request)
         try:
-            with serving(visit, visit.approvals()):
+            with serving(visit, visit.approvals(request)):
                 response = self.get_response(request)
         except BaseException:
             visit.settle("raised")
@@ -105,7 +105,7 @@ class SupervisorMiddleware:
         if visit is None:
             return await self.get_response(request)
         try:
-            with serving(visit, visit.approvals()):
+            with serving(visit, visit.approvals(request)):
                 response = await self.get_response(request)
         except BaseException:  # a client that hung up cancels the request
             visit.settle("raised")

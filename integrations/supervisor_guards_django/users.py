@@ -51,7 +51,7 @@ def peek(request: Any, resolver: UserResolver | None) -> User:
     what the application didn't ask for is read through a session object of our own.
     """
     if resolver is not None or _given(request) is not None:
-        return _unmarked(request, lambda: resolve(request, resolver))
+        return unmarked(request, lambda: resolve(request, resolver))
     known = at_hand(request)
     if known is not None:
         return known
@@ -103,7 +103,7 @@ def user_of(user: Any) -> User:
     return User(id=str(key))
 
 
-def _unmarked(request: Any, ask: Callable[[], User]) -> User:
+def unmarked(request: Any, ask: Callable[[], User]) -> User:
     session = getattr(request, "session", None)
     accessed = getattr(session, "accessed", None)
     try:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from supervisor_guards.errors import SupervisorBlocked
 from supervisor_guards.web import User
 from tests.engine import rows
 from tests.integrations.django_client import guarded, send
 
 from django.conf import settings  # isort: skip
+from django.http import HttpResponse  # isort: skip
+from django.test import RequestFactory  # isort: skip
 
 import asgiref.sync
 from asgiref.sync import iscoroutinefunction
 
 from supervisor_guards_django.middleware import SupervisorMiddleware
+from tests.integrations.django_project import odd_views
 
 ODD = "tests.integrations.django_project.odd_views"
 HERE = __name__
@@ -142,6 +148,33 @@ def test_each_stack_gets_a_process_view_of_its_own_kind() -> None:
     assert [iscoroutinefunction(found) for found in (one, one.process_view)] == [True, True]
     assert [iscoroutinefunction(found) for found in (other, other.process_view)] == [False, False]
     assert (SupervisorMiddleware.sync_capable, SupervisorMiddleware.async_capable) == (True, True)
+
+
+def test_what_outlives_its_request_is_guarded_still(tmp_path: Path) -> None:
+    with guarded(tmp_path, "enforce", POLICY, root_urlconf=ODD, RULES=[]) as guard:
+        odd_views.CONTEXTS.clear()
+        assert send("wsgi", "POST", "/leaving").status_code == 200
+        (context,) = odd_views.CONTEXTS
+        gc.collect()
+        assert context.run(odd_views.refund, 5) == "refunded 5"
+        with pytest.raises(SupervisorBlocked):
+            context.run(odd_views.refund, 500)
+        found = sorted((row.outcome, row.route, row.subject) for row in rows(guard))
+        assert found == [("allow", "?", None), ("deny", "?", None)]
+
+
+def test_a_request_is_free_as_soon_as_it_is_answered(tmp_path: Path) -> None:
+    with guarded(tmp_path, "shadow", POLICY, root_urlconf=ODD, RULES=[rule("loop", "body.amount")]):
+        middleware = SupervisorMiddleware(lambda request: HttpResponse())
+        request = RequestFactory().get("/nowhere")
+        seen = weakref.ref(request)
+        gc.disable()
+        try:
+            middleware(request)
+            del request
+            assert seen() is None
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
