@@ -12,6 +12,7 @@ from supervisor_guards._background import Worker
 from supervisor_guards._binding import Call
 from supervisor_guards._config import GuardConfig, Terms
 from supervisor_guards._context import Facts, current_approval, current_facts, current_observed
+from supervisor_guards._desk import Desk, HasDesk, NoDesk
 from supervisor_guards._flow import Flow, decide
 from supervisor_guards._ids import new_action_id
 from supervisor_guards._model import Action, Decision, Entry, Outcome, Result, Snapshot, Supervisor, Verdict
@@ -288,6 +289,19 @@ class Guard:
         an async hook.
         """
         self._announcer.add_hooks((hook, *more))
+
+    def desk(self) -> Desk:
+        """Where people read decisions and decide reviews; it waits for its store, so keep it off the event loop.
+
+        Raises `NoDesk`, saying why, for a supervisor whose record can't be read from here, and
+        `SupervisorUnavailable` where its store can't be opened.
+        """
+        if not isinstance(self.supervisor, HasDesk):
+            raise NoDesk(
+                f"the supervisor in use ({type(self.supervisor).__name__}) shows no decisions or reviews here: "
+                "look at them, and decide them, where it keeps them"
+            )
+        return self.supervisor.desk()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until every decision made so far is stored, at most `timeout` seconds; False if it isn't."""

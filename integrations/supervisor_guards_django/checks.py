@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,7 +11,11 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from supervisor_guards.web import OWN_KEYS, SETTING, UNKNOWN_KEY, RouteInfo, RouteRule
-from supervisor_guards_django import conf
+from supervisor_guards_django import conf, database_checks
+from supervisor_guards_django.messages import error as _error
+from supervisor_guards_django.messages import parted as _parted
+from supervisor_guards_django.messages import sentence as _sentence
+from supervisor_guards_django.messages import warning as _warning
 from supervisor_guards_django.routes import audit, list_routes
 
 _OURS = "supervisor_guards_django.middleware.SupervisorMiddleware"
@@ -22,14 +25,13 @@ _BEFORE_US = (
 )
 
 
-_ADVICE = re.compile(r": (?=(?:give|choose|write|name|list|remove)\b)|; (?=did you mean\b)")
-
-
 def register() -> None:
     """Register the checks with Django; once is enough, more do no harm."""
     checks.register(check_settings, "supervisor_guards")
     checks.register(check_middleware, "supervisor_guards")
     checks.register(check_routes, "supervisor_guards", checks.Tags.urls)
+    checks.register(database_checks.check_alias, "supervisor_guards")
+    checks.register(database_checks.check_tables, "supervisor_guards", checks.Tags.database)
     checks.register(check_deployment, "supervisor_guards", deploy=True)
 
 
@@ -187,23 +189,3 @@ def _is(path: Any, wanted: str) -> bool:
 
 def _named(rule: RouteRule) -> str:
     return f"{SETTING}['RULES']: rule {rule.route!r} ({rule.action!r})"
-
-
-def _parted(problem: str) -> tuple[str, str | None]:
-    """A problem's sentence, and what it says to do about it."""
-    found = _ADVICE.search(problem)
-    if found is None:
-        return _sentence(problem), "See the settings reference for what it may be."
-    return problem[: found.start()] + ".", _sentence(problem[found.end() :])
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".")) else ".")
-
-
-def _error(identity: str, text: str, hint: str | None) -> checks.CheckMessage:
-    return checks.Error(text, hint=hint, id=f"supervisor_guards.{identity}")
-
-
-def _warning(identity: str, text: str, hint: str | None) -> checks.CheckMessage:
-    return checks.Warning(text, hint=hint, id=f"supervisor_guards.{identity}")
