@@ -23,7 +23,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-django test test-asgi-versions test-asgi-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
+.PHONY: help demo demo-django test test-asgi-versions test-asgi-alone test-django-versions test-django-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+: .*## ' Makefile | sed -E 's/^([a-z-]+): .*## /  make \1\t/' | expand -t 16
@@ -73,6 +73,15 @@ test-asgi-versions: $(VENV)/.stamp-base ## the ASGI adapter on older Starlette a
 
 test-asgi-alone: $(VENV)/.stamp-base ## the ASGI adapter without FastAPI, and without Starlette
 	@set -e; for row in starlette bare; do $(PY) tests/integrations/versions.py $$row; done
+
+# Django 6 needs Python 3.12.
+DJANGO_ROWS ?= $(shell $(PYTHON) -c 'import sys; print("5.2 6.0 6.1" if sys.version_info >= (3, 12) else "5.2")')
+
+test-django-versions: $(VENV)/.stamp-base ## the Django adapter on the Django versions that this Python can have
+	@set -e; for row in $(DJANGO_ROWS); do $(PY) tests/integrations/versions.py $$row $(PYTEST_ARGS); done
+
+test-django-alone: $(VENV)/.stamp-base ## the Django adapter without REST framework, ninja and other frameworks
+	@$(PY) tests/integrations/versions.py django
 
 bench: $(VENV)/.stamp-test ## the table of docs/performance.md
 	$(PY) -m benchmarks

@@ -12,6 +12,7 @@ from django.db import connections, router
 from django.db.migrations.recorder import MigrationRecorder
 
 from supervisor_guards.errors import ConfigurationError
+from supervisor_guards.web import SETTING
 from supervisor_guards_django import conf, databases, messages
 
 LABEL = "supervisor_guards"
@@ -25,22 +26,22 @@ def check_alias(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMess
     try:
         url = databases.store_url(alias)
     except ConfigurationError as wrong:
-        return [messages.error(_identity(alias), *messages.parted(f"{conf.SETTING}: {wrong}"))]
+        return [messages.error(_identity(alias), *messages.parted(f"{SETTING}: {wrong}"))]
     if url == databases.MEMORY:
         # Django's runner calls its databases so, and says which one a test run is on.
         if connections[alias].settings_dict["NAME"].startswith("file:memorydb_"):
             return []
-        text = f"{conf.SETTING}: DATABASE={alias!r} is in memory: decisions and reviews are lost when the process ends."
+        text = f"{SETTING}: DATABASE={alias!r} is in memory: decisions and reviews are lost when the process ends."
         return [messages.warning("W007", text, "Give the alias a file.")]
     if not router.allow_migrate_model(alias, apps.get_app_config(LABEL).get_model("Setting")):
-        text = f"{conf.SETTING}: DATABASE={alias!r}, and a router of the project keeps {LABEL}'s tables out of it."
+        text = f"{SETTING}: DATABASE={alias!r}, and a router of the project keeps {LABEL}'s tables out of it."
         hint = f"Let allow_migrate({alias!r}, {LABEL!r}) of DATABASE_ROUTERS return True or None."
         return [messages.error("E014", text, hint)]
     users = list(_others(alias)) if databases.vendor(alias) == "sqlite" else []
     if not users:
         return []
     text = (
-        f"{conf.SETTING}: DATABASE={alias!r} is a SQLite database that is used by {', '.join(users)} too: the "
+        f"{SETTING}: DATABASE={alias!r} is a SQLite database that is used by {', '.join(users)} too: the "
         "application's own writes fail with 'database is locked' where the supervisor, on a connection of its own, "
         "writes in the middle of a transaction."
     )

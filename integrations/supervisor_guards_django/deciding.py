@@ -21,10 +21,11 @@ from supervisor_guards.web import (
     Review,
     ReviewNotFound,
     ReviewResolved,
+    checked_user,
     own_name,
 )
 from supervisor_guards_django import conf, models, showing
-from supervisor_guards_django.users import checked, resolve, user_of
+from supervisor_guards_django.users import resolve, user_of
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -130,7 +131,7 @@ def _resolved(request: Any) -> str | None:
     if resolver is None:
         return None
     if iscoroutinefunction(resolver):
-        return checked(async_to_sync(resolver)(request)).id
+        return checked_user(async_to_sync(resolver)(request), "USER_RESOLVER").id
     return resolve(request, resolver).id
 
 

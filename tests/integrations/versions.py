@@ -1,8 +1,9 @@
-"""The ASGI adapter's tests on other versions: `python tests/integrations/versions.py ROW [PYTEST ARGUMENTS]`.
+"""The adapters' tests on other versions: `python tests/integrations/versions.py ROW [PYTEST ARGUMENTS]`.
 
-Each row has an environment of its own in `.venvs/asgi-ROW`, made anew. `floor` and `middle` run the adapter's tests
-that need no server; `starlette` and `bare` check that it can be imported where others are missing. What the suite
-itself is installed with is the newest row. The standard library is enough to run this file.
+Each row has an environment of its own in `.venvs/asgi-ROW` or `.venvs/django-ROW`, made anew. `floor` and `middle` run
+the ASGI adapter's tests that need no server, the numbered rows those of Django's; `starlette`, `bare` and `django`
+check that an adapter works where other frameworks are missing. What the suite itself is installed with is the newest
+row that its Python can have. The standard library is enough to run this file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ TESTED = {
     "floor": ("starlette==1.0.1", "fastapi>=0.136,<0.137"),
     # Route trees, and plain Starlette without `scope["route"]`.
     "middle": ("starlette>=1.6,<1.7", "fastapi>=0.137.2,<0.151"),
+}
+DJANGO = {
+    "5.2": ("django>=5.2,<5.3",),
+    # These need Python 3.12.
+    "6.0": ("django>=6.0,<6.1",),
+    "6.1": ("django>=6.1,<6.2",),
 }
 STARLETTE_ALONE = """
 import asyncio, importlib, importlib.util, pkgutil
@@ -54,6 +61,46 @@ assert sent[0]["status"] == 200, sent
 assert guard.flush() and guard.stats().decisions == 1, guard.stats()
 guard.close()
 """
+DJANGO_ALONE = """
+import asyncio, importlib, importlib.util, io, pkgutil, sys
+from pathlib import Path
+for other in ("rest_framework", "ninja", "starlette", "flask"):
+    assert importlib.util.find_spec(other) is None, other
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="not-secret", ROOT_URLCONF="__main__", ALLOWED_HOSTS=["*"], INSTALLED_APPS=["supervisor_guards_django"],
+    MIDDLEWARE=["supervisor_guards_django.middleware.SupervisorMiddleware"], DEBUG=False,
+    SUPERVISOR_GUARDS={
+        "MODE": "enforce", "STATE_DIR": ".supervisor", "POLICY": "policy.yaml",
+        "RULES": [{"route": "POST /refunds", "action": "refund", "payload": ["body.amount"]}],
+    },
+)
+Path("policy.yaml").write_text(
+    "name: refunds\\nversion: 1\\naction: refund\\nrules:\\n"
+    "  - {id: cap, when: payload.amount > 100, action: deny, reason: too-much}\\n"
+)
+import django
+django.setup()
+import supervisor_guards_django
+needed = {"rest_framework", "ninja"}
+for module in pkgutil.walk_packages(supervisor_guards_django.__path__, "supervisor_guards_django."):
+    if module.name.rpartition(".")[2] not in needed:
+        importlib.import_module(module.name)
+from django.core.management import call_command
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import path
+urlpatterns = [path("refunds", lambda request: HttpResponse("ran"))]
+call_command("check")
+client = Client()
+answers = [
+    client.post("/refunds", {"amount": amount}, content_type="application/json").status_code for amount in (5, 500)
+]
+assert answers == [200, 403], answers
+from supervisor_guards import get_guard
+assert get_guard().flush() and get_guard().stats().decisions == 2, get_guard().stats()
+get_guard().close()
+"""
 NOTHING = """
 import supervisor_guards
 try:
@@ -63,19 +110,24 @@ except ImportError as error:
 else:
     raise AssertionError("imported without Starlette")
 """
-ALONE = {"starlette": (".[asgi]", STARLETTE_ALONE), "bare": (".", NOTHING)}
+ALONE = {
+    "starlette": (".[asgi]", STARLETTE_ALONE),
+    "bare": (".", NOTHING),
+    "django": (".[django]", DJANGO_ALONE),
+}
 
 
 def main(row: str, arguments: list[str]) -> int:
     """Make the row's environment and run what belongs to it; the exit status."""
-    folder = ROOT / ".venvs" / f"asgi-{row}"
+    adapter = "django" if row in (*DJANGO, "django") else "asgi"
+    folder = ROOT / ".venvs" / f"{adapter}-{row}"
     if row in ALONE:
         package, program = ALONE[row]
         python = environment(folder, "-e", package)
         return subprocess.call([python, "-W", "error", "-c", program], cwd=folder)
-    python = environment(folder, "-e", ".", "--group", "test", *TESTED[row])
+    python = environment(folder, "-e", ".", "--group", "test", *(TESTED | DJANGO)[row])
     files = sorted(
-        path for path in (ROOT / "tests" / "integrations").glob("test_asgi_*.py") if "servers" not in path.name
+        path for path in (ROOT / "tests" / "integrations").glob(f"test_{adapter}_*.py") if "servers" not in path.name
     )
     command = [python, "-m", "pytest", "-o", f"cache_dir={folder / 'pytest_cache'}", *arguments, *map(str, files)]
     return subprocess.call(command, cwd=ROOT)
@@ -96,7 +148,7 @@ def environment(folder: Path, *packages: str) -> str:
 
 
 if __name__ == "__main__":
-    rows = (*TESTED, *ALONE)
+    rows = (*TESTED, *DJANGO, *ALONE)
     if len(sys.argv) < 2 or sys.argv[1] not in rows:
         sys.exit(f"{__doc__}\nROW is one of {', '.join(rows)}")
     sys.exit(main(sys.argv[1], sys.argv[2:]))
