@@ -62,6 +62,7 @@ def held(guard: Any, who: str = "someone", **payload: Any) -> str:
     with observing(user_id=who):
         decision = guard.check("refund", {"amount": 900, **payload}, on_review="fail_closed")
     assert decision.outcome == "review"
+    assert guard.flush()  # that it did not run is written by the worker, after the decision
     return str(decision.action_id)
 
 
