@@ -48,7 +48,8 @@ def seen_body(request: Any, rule: RouteRule, watch: Watch | None) -> Body:
     if hasattr(request, "_body"):
         return _parsed(request, request._body, True, rule)
     if watch is None or not watch.touched:
-        return _unread(request, kind)
+        # A body that isn't there needs nobody to read it: Django gives views no byte beyond the declared length.
+        return _unread(request, kind) if request._read_started or _length(request) else parse_body(b"", kind)
     return _parsed(request, watch.raw, watch.complete, rule)
 
 

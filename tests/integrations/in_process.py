@@ -70,7 +70,8 @@ def asgi(app: Any, case: Case) -> Answer:
     except Exception:
         if not exchange.sent:
             raise
-    return Answer(exchange.status, exchange.headers, exchange.body)
+    headers = {name.lower(): value for name, value in exchange.headers.items()}
+    return Answer(exchange.status, headers, exchange.body)
 
 
 def wsgi(app: Any, case: Case) -> Answer:
