@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integrations import contract
-from tests.integrations.asgi_apps import MAKERS, harness
+from tests.integrations.asgi_sites import SITES
 from tests.integrations.in_process import Site, keyed
 
 MODES = ("shadow", "enforce")
 
 
-@pytest.fixture(scope="module", params=[(name, mode) for name in MAKERS for mode in MODES], ids="-".join)
+@pytest.fixture(scope="module", params=[(name, mode) for name in SITES for mode in MODES], ids="-".join)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
     name, mode = request.param
-    with keyed(), harness(MAKERS[name], tmp_path_factory.mktemp(name), mode) as one:
+    with keyed(), SITES[name](tmp_path_factory.mktemp("asgi"), mode) as one:
         yield one, mode
 
 
