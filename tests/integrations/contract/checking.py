@@ -134,6 +134,8 @@ def agree(row: Any, one: Seen) -> None:
     allowed = row.status == "evaluated" and (row.would_have or row.outcome) == "allow"
     for name, value in seen.items():
         unread = value is UNREAD or _marked(payload.get(name))
+        if payload.get("body_status") == "absent" and not value:
+            continue  # some frameworks give an empty form where nothing was sent
         assert not (unread and allowed), (name, payload, one)
         assert unread or payload.get(name, UNREAD) == value, (name, payload, one)
     assert not allowed or payload.keys() - _NOT_READ == seen.keys(), (payload, one)

@@ -71,6 +71,8 @@ CASES: tuple[Case, ...] = (
             headers=_typed("application/x-www-form-urlencoded")),
     refused("JSON that says it is a form", amount(50_000), "denied", CAPPED,
             headers=_typed("application/x-www-form-urlencoded")),
+    allowed("JSON that says it is a form in UTF-16", amount(10), own="frameworks refuse such a form, or take it for JSON",
+            headers=_typed("application/x-www-form-urlencoded; charset=utf-16")),
     refused("deflated", amount(1), "unsupported-type", "body-encoded", status=415,
             headers=(*JSON, ("content-encoding", "deflate"))),
     refused("compressed twice", gzip.compress(gzip.compress(amount(1), mtime=0), mtime=0), "unsupported-type",
