@@ -23,7 +23,6 @@ from tests.engine import settings
 from tests.integrations import contract
 from tests.integrations.in_process import Site, asgi, sender
 
-
 Note = Callable[[contract.Seen], None]
 
 

@@ -12,7 +12,7 @@ from tests.integrations.in_process import Site, keyed
 from tests.integrations.parity import SITES
 from tests.integrations.random_requests import requests
 
-EXAMPLES = 120
+EXAMPLES = 80
 
 
 @pytest.fixture(scope="module", params=[(name, mode) for name in SITES for mode in ("shadow", "enforce")], ids="-".join)
