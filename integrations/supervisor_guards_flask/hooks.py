@@ -71,6 +71,7 @@ def _asking(guarded: Guarded) -> Any:
         context = _context()
         found = context.__dict__.get(STATE_KEY)
         if type(found) is Visit:
+            found.asked = True
             return guarded.judge(context.request, found)
         request = context.request
         if isinstance(found, Exception):
@@ -89,7 +90,8 @@ def _leaving(guarded: Guarded) -> Any:
         try:
             if type(found) is Visit:
                 answered(found, context.request, response)
-                _compare(guarded, context.request, found, response)
+                if found.asked:  # otherwise a hook has answered before us, and no view ran
+                    _compare(guarded, context.request, found, response)
             elif found is not context.request.url_rule:
                 _compare(guarded, context.request, None, response)
         except Exception:

@@ -39,6 +39,8 @@ class Visit(RequestState):
         self.passed: list[Entry] = []
         """The decisions that let something run, until its result is known."""
         self.observing: list[tuple[Guard, RouteRule, Mapping[str, Any]]] = []
+        self.asked = False
+        """The guard's hook was called: nothing before it has answered."""
         self.excused: set[str] = set()
         """Actions in shadow that nobody could be asked about."""
         self.result: Result | None = None

@@ -94,7 +94,7 @@ def test_each_call_is_asked_about_once(form: str, mode: str, ruled: bool, tmp_pa
         assert send(app, "POST", "/refunds", SMALL, JSON).text == "2"
         answer = send(app, "POST", "/refunds", LARGE, JSON)
         assert answer.status_code == (403 if mode == "enforce" else 200)
-        stored = [(row.would_have or row.outcome, row.result) for row in rows(guard)]
+        stored = [(row.would_have or row.outcome, row.result) for row in in_order(guard)]
         assert stored == [("allow", "returned"), ("deny", "not-run" if mode == "enforce" else "returned")]
         assert app.extensions["supervisor_guards"].tripwire.guard_bypass_total == 0
 

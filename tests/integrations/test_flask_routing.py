@@ -341,9 +341,11 @@ def test_a_view_that_ran_without_a_decision_is_reported(tmp_path: Path, caplog: 
 def test_ordinary_traffic_reports_no_bypass(mode: str, tmp_path: Path) -> None:
     app = shop([])
     app.add_url_rule("/away", "away", lambda: redirect("/"), methods=["POST"])
-    rules = [{"route": name, "action": "refund"} for name in ("refund", "away")]
+    app.add_url_rule("/cached", "cached", lambda: "view", methods=["POST"])
+    app.before_request(lambda: "from a cache" if request.path == "/cached" else None)
+    rules = [{"route": name, "action": "refund"} for name in ("refund", "away", "cached")]
     with guarded(app, guards(tmp_path, mode, POLICY, RULES=rules)):
         for method in ("GET", "POST", "HEAD", "OPTIONS", "PUT"):
-            for path in ("/refunds/1", "/refunds/10", "/away", "/nope"):
+            for path in ("/refunds/1", "/refunds/10", "/away", "/cached", "/nope"):
                 send(app, method, path)
         assert app.extensions["supervisor_guards"].tripwire.guard_bypass_total == 0
