@@ -15,11 +15,24 @@ from starlette.responses import Response
 
 from supervisor_guards import Guard
 from supervisor_guards.errors import GuardError
-from supervisor_guards.web import UNKNOWN, Body, Entry, RequestFacts, RouteRule, admit, approvals, parse_body
-from supervisor_guards_asgi.asking import Given, at_once, enforced, no_guard
+from supervisor_guards.web import (
+    UNKNOWN,
+    Body,
+    Entry,
+    RequestFacts,
+    RouteRule,
+    admit,
+    approvals,
+    at_once,
+    checked_user,
+    enforced,
+    no_guard,
+    parse_body,
+)
+from supervisor_guards_asgi.asking import Given
 from supervisor_guards_asgi.bodies import Prefix, Watch, body_of, form_fields
 from supervisor_guards_asgi.evaluation import Gate
-from supervisor_guards_asgi.facts import UserResolver, checked_user, facts_of, header_values, headers_of
+from supervisor_guards_asgi.facts import UserResolver, facts_of, header_values, headers_of
 from supervisor_guards_asgi.guards import place_of, state_of
 
 _CONNECTIONS = ("Request", "WebSocket", "HTTPConnection")

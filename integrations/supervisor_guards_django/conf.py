@@ -2,100 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import anyio.to_thread
 from django.conf import settings
 from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
 
-from supervisor_guards import Guard, GuardConfig, get_guard
-from supervisor_guards.errors import ConfigurationError
-from supervisor_guards.web import RouteRule, RouteRules, User, provide_guard
+from supervisor_guards import Guard, get_guard
+from supervisor_guards.web import SETTING, WebSettings, make_guard, provide_guard, read_settings
 from supervisor_guards_django.signals import announce
 
-logger = logging.getLogger("supervisor_guards")
-
-SETTING = "SUPERVISOR_GUARDS"
-UserResolver = Callable[[Any], Any]
-Unresolved = Literal["deny", "warn"]
-OWN_KEYS = ("RULES", "USER_RESOLVER", "UNRESOLVED", "MAX_BODY_BYTES", "REVIEW_URL")
-"""Keys of the adapter itself; the others are the fields of `GuardConfig`."""
-UNKNOWN_KEY = "unknown setting "
-"""How the engine's word on a key that nobody knows begins."""
+_current: WebSettings | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the dict says. `problems` has every fault: of keys, values, rules and dotted paths.
-
-    `user_resolver` gets the request and returns a `supervisor_guards.web.User`, or None for anonymous; it may be
-    a coroutine function under ASGI. None means Django's own authentication. `max_body_bytes` is for rules in the
-    settings that don't say; None is the engine's default. `review_url` is where the project shows where a review
-    stands.
-    """
-
-    config: GuardConfig
-    rules: RouteRules
-    rule_problems: tuple[str, ...] = ()
-    resolver_problem: str | None = None
-    own_problems: tuple[str, ...] = ()
-    user_resolver: UserResolver | None = None
-    unresolved: Unresolved = "deny"
-    review_url: str | None = None
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """One sentence each; empty where these settings can work."""
-        resolver = (self.resolver_problem,) if self.resolver_problem else ()
-        return (*self.config.problems(), *self.own_problems, *resolver, *self.rule_problems)
-
-
-_current: Settings | None = None
-
-
-def current() -> Settings:
+def current() -> WebSettings:
     """The settings in use."""
     global _current
     found = _current
     if found is None:
-        found = _current = read(getattr(settings, SETTING, None))
+        found = _current = read_settings(getattr(settings, SETTING, None))
     return found
-
-
-def read(written: Any) -> Settings:
-    """What `written`, the dict, says. Raises nothing."""
-    if written is None:
-        written = {}
-    if not isinstance(written, Mapping):
-        wrong = f"{SETTING}={written!r}: give a dict such as {{'MODE': 'shadow', 'RULES': [...]}}"
-        return Settings(GuardConfig.load(), RouteRules(), own_problems=(wrong,))
-    config = _config(written)
-    problems: list[str] = []
-    cap = _whole_number(written, "MAX_BODY_BYTES", problems)
-    unresolved = written.get("UNRESOLVED", "deny")
-    if unresolved not in ("deny", "warn"):
-        problems.append(f"UNRESOLVED={unresolved!r}: choose one of deny, warn")
-    review_url = written.get("REVIEW_URL")
-    if review_url is not None and not isinstance(review_url, str):
-        problems.append(f"REVIEW_URL={review_url!r}: give a path such as '/reviews'")
-        review_url = None
-    rules, rule_problems = _rules(written.get("RULES", ()), cap)
-    resolver, resolver_problem = _resolver(written.get("USER_RESOLVER"))
-    return Settings(
-        config,
-        rules,
-        rule_problems,
-        resolver_problem,
-        tuple(problems),
-        resolver,
-        "warn" if unresolved == "warn" else "deny",
-        review_url.rstrip("/") if review_url is not None else None,
-    )
 
 
 def guard() -> Guard:
@@ -136,16 +62,7 @@ _warm = False
 
 
 def _make() -> Guard:
-    config = current().config
-    problems = config.problems()
-    if problems and config.enforcement_mode == "shadow" and not config.enforces:
-        logger.error("running in shadow on defaults; mend %s: %s", SETTING, "; ".join(problems))
-        config = GuardConfig(
-            app_id=config.app_id, policy=config.policy, database_url=config.database_url, state_dir=config.state_dir
-        )
-    else:
-        config.warn()
-    made = Guard(config)
+    made = make_guard(current().config, SETTING)
     made.add_hook(announce)
     return made
 
@@ -159,66 +76,3 @@ def _changed(*, setting: str, **kwargs: Any) -> None:
 
 
 setting_changed.connect(_changed, dispatch_uid="supervisor_guards_django.conf")
-
-
-def _config(written: Mapping[str, Any]) -> GuardConfig:
-    """The engine's part, where unknown keys are compared with the adapter's own ones too."""
-    config = GuardConfig.from_mapping({key: value for key, value in written.items() if key not in OWN_KEYS})
-    faults = tuple(fault + _own_suggestion(fault) for fault in config.faults)
-    config = dataclasses.replace(config, faults=faults)
-    database = written.get("DATABASE")
-    if isinstance(database, str) and "://" not in database:
-        fault = f"DATABASE={database!r}: give a URL such as 'sqlite:////srv/shop/supervisor.db'"
-        config = dataclasses.replace(config, database_url=None, faults=(*config.faults, fault))
-    return config
-
-
-def _own_suggestion(fault: str) -> str:
-    if not fault.startswith(UNKNOWN_KEY) or "did you mean" in fault:
-        return ""
-    close = difflib.get_close_matches(fault.removeprefix(UNKNOWN_KEY).strip("'"), OWN_KEYS, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _whole_number(written: Mapping[str, Any], key: str, problems: list[str]) -> int | None:
-    value = written.get(key)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return value
-    problems.append(f"{key}={value!r}: give a whole number of at least 1, in bytes")
-    return None
-
-
-def _rules(written: Any, cap: int | None) -> tuple[RouteRules, tuple[str, ...]]:
-    if isinstance(written, (str, bytes, Mapping)) or not hasattr(written, "__iter__"):
-        return RouteRules(), (f"RULES={written!r}: give a list of rules",)
-    try:
-        return RouteRules([_capped(rule, cap) for rule in written]), ()
-    except ConfigurationError as error:
-        return RouteRules(), error.problems
-
-
-def _capped(rule: Any, cap: int | None) -> RouteRule | Mapping[str, Any]:
-    if cap is None or not isinstance(rule, Mapping) or "max_body_bytes" in rule:
-        return rule
-    return {**rule, "max_body_bytes": cap}
-
-
-def _resolver(written: Any) -> tuple[UserResolver | None, str | None]:
-    if written is None:
-        return None, None
-    found = written
-    if isinstance(written, str):
-        try:
-            found = import_string(written)
-        except ImportError as error:
-            return (
-                _no_resolver,
-                f"USER_RESOLVER={written!r} can't be imported ({error}): name a callable by its dotted path",
-            )
-    if not callable(found):
-        return _no_resolver, f"USER_RESOLVER={written!r}: give a callable, or the dotted path of one"
-    return found, None
-
-
-def _no_resolver(request: Any) -> User | None:
-    raise ConfigurationError(current().resolver_problem or "USER_RESOLVER can't be used")

@@ -14,12 +14,11 @@ from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 
 from supervisor_guards import Decision, Guard
-from supervisor_guards.errors import ConfigurationError
-from supervisor_guards.web import RouteRule, get_state, register
+from supervisor_guards.web import Result, RouteRule, Ruling, Watch, enforced, get_state, no_guard, place_rule, register
 from supervisor_guards_django.answers import response_of
-from supervisor_guards_django.bodies import Watch, watch
+from supervisor_guards_django.bodies import watch
 from supervisor_guards_django.facts import Place, handles, method_of, place_of, will_run
-from supervisor_guards_django.judging import Result, Ruling, enforced, no_guard, observe, rule_on, state_of
+from supervisor_guards_django.judging import observe, rule_on, state_of
 from supervisor_guards_django.own import MARK, marked
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
 
@@ -107,14 +106,6 @@ def get_decision(request: Any, action: str | None = None) -> Decision | None:
     """
     state = get_state(vars(_plain_request(request)))
     return None if state is None else state.decision(action)
-
-
-def place_rule(action: str, **settings: Any) -> RouteRule:
-    """A rule that belongs to a place in the code instead of a route. Raises `ConfigurationError`."""
-    try:
-        return RouteRule(f"guard:{action}", action, **settings)
-    except ConfigurationError as error:
-        raise ConfigurationError(problem.partition(": ")[2] or problem for problem in error.problems) from None
 
 
 class _Pass(msgspec.Struct, frozen=True):

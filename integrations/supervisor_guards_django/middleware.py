@@ -10,12 +10,24 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpResponse
 
 from supervisor_guards.errors import PayloadUnusable
-from supervisor_guards.web import SAFE_METHODS, STATE_KEY, RequestState, Tripwire, get_state, serving
+from supervisor_guards.web import (
+    SAFE_METHODS,
+    STATE_KEY,
+    RequestState,
+    Ruling,
+    Tripwire,
+    Watch,
+    WebSettings,
+    enforced,
+    get_state,
+    no_guard,
+    serving,
+)
 from supervisor_guards_django import conf
 from supervisor_guards_django.answers import REFUSALS, response_of
-from supervisor_guards_django.bodies import Watch, watch
+from supervisor_guards_django.bodies import watch
 from supervisor_guards_django.facts import Place, label, method_of, place_of, rules_for, will_run
-from supervisor_guards_django.judging import Ruling, enforced, no_guard, observe, rule_on
+from supervisor_guards_django.judging import observe, rule_on
 from supervisor_guards_django.own import own_actions
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
 from supervisor_guards_django.within import Within
@@ -153,7 +165,7 @@ class SupervisorMiddleware:
             self.tripwire.check(visit, visit.guarded, label(request, visit.place.template))
 
 
-def _without_rules(request: Any, settings: conf.Settings) -> Ruling:
+def _without_rules(request: Any, settings: WebSettings) -> Ruling:
     """The rules can't be read, so it can't be told whether the view is guarded."""
     logger.error("the rules can't be read, so nothing is guarded by them: %s", "; ".join(settings.rule_problems))
     if settings.unresolved == "warn" or method_of(request) in SAFE_METHODS or not settings.config.enforces:

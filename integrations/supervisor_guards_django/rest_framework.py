@@ -16,12 +16,12 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Empty
 
 from supervisor_guards.errors import ConfigurationError, GuardError
-from supervisor_guards.web import Body, RequestFacts, RouteRule
+from supervisor_guards.web import Body, RequestFacts, Result, RouteRule, Ruling, enforced, no_guard, place_rule
 from supervisor_guards_django.answers import refusal_of
 from supervisor_guards_django.bodies import form_body, read_body, seen_body
-from supervisor_guards_django.decorators import Payload, place_rule
+from supervisor_guards_django.decorators import Payload
 from supervisor_guards_django.facts import handles, method_of, place_of
-from supervisor_guards_django.judging import Result, Ruling, enforced, no_guard, observe, rule_on, state_of
+from supervisor_guards_django.judging import observe, rule_on, state_of
 from supervisor_guards_django.own import BY_ACTION, MARK, names_of_handler
 from supervisor_guards_django.steps import GuardInUse, drive
 

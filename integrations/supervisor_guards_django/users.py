@@ -9,8 +9,7 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.utils.functional import LazyObject, empty
 
-from supervisor_guards.web import ANONYMOUS, UNKNOWN, User
-from supervisor_guards_django.conf import UserResolver
+from supervisor_guards.web import ANONYMOUS, UNKNOWN, User, UserResolver, checked_user
 
 
 def resolve(request: Any, resolver: UserResolver | None) -> User:
@@ -19,7 +18,7 @@ def resolve(request: Any, resolver: UserResolver | None) -> User:
         return user_of(getattr(request, "user", None))
     if iscoroutinefunction(resolver):
         raise TypeError(f"USER_RESOLVER {resolver!r} is a coroutine function, and this request is served in a thread")
-    return checked(resolver(request))
+    return checked_user(resolver(request), "USER_RESOLVER")
 
 
 async def aresolve(request: Any, resolver: UserResolver | None) -> User:
@@ -28,7 +27,7 @@ async def aresolve(request: Any, resolver: UserResolver | None) -> User:
         auser = getattr(request, "auser", None)
         return user_of(getattr(request, "user", None) if auser is None else await auser())
     found = resolver if iscoroutinefunction(resolver) else sync_to_async(resolver, thread_sensitive=True)
-    return checked(await found(request))
+    return checked_user(await found(request), "USER_RESOLVER")
 
 
 def at_hand(request: Any) -> User | None:
@@ -87,15 +86,6 @@ def user_of(user: Any) -> User:
             "supervisor_guards.web.User"
         )
     return User(id=str(key))
-
-
-def checked(found: object) -> User:
-    """`found`, if it is a `User` or None."""
-    if found is None:
-        return ANONYMOUS
-    if not isinstance(found, User):
-        raise TypeError(f"USER_RESOLVER returned {type(found).__name__}; return supervisor_guards.web.User or None")
-    return found
 
 
 def _unmarked(request: Any, ask: Callable[[], User]) -> User:

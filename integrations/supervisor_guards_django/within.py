@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 
 from supervisor_guards.errors import GuardError
-from supervisor_guards.web import UNKNOWN, Body, User
+from supervisor_guards.web import UNKNOWN, Body, LazyFacts, User
 from supervisor_guards_django import conf, users
 from supervisor_guards_django.facts import facts_of, place_of
 from supervisor_guards_django.judging import approvals_of
 
 
-class Within:
-    """Stands for `RequestFacts` and for the engine's own facts: both are read by attribute only."""
+class Within(LazyFacts):
+    """The facts of one request, and the approvals it brings."""
 
-    __slots__ = ("_made", "_request", "known")
+    __slots__ = ("_request", "known")
 
     def __init__(self, request: Any) -> None:
+        super().__init__(self._of_request)
         self._request = request
-        self._made: Any = None
         self.known: User | None = None
         """The sender, where a rule has asked for it already."""
 
@@ -32,32 +31,11 @@ class Within:
         except GuardError:
             return ()
 
-    def engine_facts(self) -> Within:
-        return self
-
-    @property
-    def subject(self) -> str | None:
-        return self._facts().subject
-
-    @property
-    def route(self) -> str | None:
-        return self._facts().route
-
-    @property
-    def request(self) -> Mapping[str, Any] | None:
-        return self._facts().request
-
-    @property
-    def tenant(self) -> str | None:
-        return self._facts().tenant
-
-    def _facts(self) -> Any:
-        if self._made is None:
-            request = self._request
-            match = request.resolver_match
-            place = place_of(request, match.func if match is not None else None)
-            self._made = facts_of(request, place, Body("unread"), self._sender()).engine_facts()
-        return self._made
+    def _of_request(self) -> Any:
+        request = self._request
+        match = request.resolver_match
+        place = place_of(request, match.func if match is not None else None)
+        return facts_of(request, place, Body("unread"), self._sender()).engine_facts()
 
     def _sender(self) -> User:
         """The sender; on the event loop only what is at hand, as nothing can be awaited from here."""
