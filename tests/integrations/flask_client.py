@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import BadRequest
 
 from supervisor_guards_flask import SupervisorGuards
 from tests.integrations import contract
+from tests.integrations.in_process import Site, sender, wsgi
 
 
 def written(route: str) -> str:
     """A rule's route as Flask writes it."""
-    return route.replace("{", "<").replace("}", ">")
+    return route.replace("{number:int}", "<int:number>").replace("{", "<").replace("}", ">")
 
 
 def guards(folder: Path, mode: str = "enforce", policy: str = contract.POLICY, **changes: Any) -> dict[str, Any]:
@@ -42,13 +45,12 @@ def guarded(app: Flask, settings: dict[str, Any]) -> Iterator[Any]:
         extension.close(app)
 
 
-def contract_app(ran: list[str]) -> Flask:
-    """The contract's routes: each view reads the whole body and notes its name."""
+def contract_app(ran: list[str], saw: list[contract.Seen] | None = None) -> Flask:
+    """The contract's routes: each view notes its name, and what it got."""
     app = Flask("contract")
     for route in contract.ROUTES:
-        app.add_url_rule(
-            written(route.template), route.name, _view(route.name, ran), methods=[route.method], strict_slashes=True
-        )
+        view = _view(route, ran, [] if saw is None else saw)
+        app.add_url_rule(written(route.template), route.name, view, methods=[route.method], strict_slashes=True)
     return app
 
 
@@ -61,27 +63,32 @@ def send(app: Flask, method: str, path: str, body: bytes = b"", headers: Any = (
     return response
 
 
-class FlaskHarness:
-    """The contract's routes in an application."""
-
-    def __init__(self, app: Flask, guard: Any, ran: list[str]) -> None:
-        self.app = app
-        self.guard = guard
-        self.ran = ran
-
-    def send(self, case: contract.Case) -> contract.Answer:
-        answer = send(self.app, case.method, case.path, case.body, case.headers)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return contract.Answer(answer.status_code, headers, answer.data)
-
-    def label(self, route: str) -> str:
-        return written(route)
+@contextlib.contextmanager
+def harness(folder: Path, mode: str) -> Iterator[Site]:
+    """The contract's application behind the extension."""
+    saw: list[contract.Seen] = []
+    app = contract_app([], saw)
+    with guarded(app, guards(folder, mode, USER_RESOLVER=_sender)) as guard:
+        yield Site(guard, saw, functools.partial(wsgi, app), label=written)
 
 
-def _view(name: str, ran: list[str]) -> Any:
+def _sender(request: Any) -> Any:
+    return sender(request.headers)
+
+
+def _view(route: contract.RouteOf, ran: list[str], saw: list[contract.Seen]) -> Any:
     def view(**kwargs: Any) -> str:
-        request.get_data()
-        ran.append(name)
-        return name
+        body = form = contract.UNREAD
+        raw = request.get_data()
+        if route.reads == "json":
+            with contextlib.suppress(BadRequest, RecursionError):
+                body = request.get_json(force=True)
+        if route.reads == "form" or (route.reads == "json" and body is contract.UNREAD and raw):
+            form = request.form.to_dict()
+        if route.reads == "json" and body is contract.UNREAD and form:
+            body = form
+        ran.append(route.name)
+        saw.append(contract.Seen(route.name, kwargs, request.args.to_dict(), body, form))
+        return route.name
 
     return view

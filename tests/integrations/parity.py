@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.integrations import asgi_sites, django_client
+from tests.integrations import asgi_sites, django_client, flask_client
 from tests.integrations.in_process import Site
 
 _DJANGO = {
@@ -20,4 +20,5 @@ _DJANGO = {
 SITES: dict[str, Callable[[Path, str], AbstractContextManager[Site]]] = {
     **asgi_sites.SITES,
     **{name: functools.partial(django_client.harness, stack) for name, stack in _DJANGO.items()},
+    "Flask": flask_client.harness,
 }

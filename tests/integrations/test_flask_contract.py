@@ -1,25 +1,27 @@
-"""The contract table on Flask, in shadow and in enforce."""
+"""The contract on Flask, in shadow and in enforce."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.integrations import contract
-from tests.integrations.flask_client import FlaskHarness, contract_app, guarded, guards
-
-OWN_STATUS = {"a redirect": 308}
-"""What Flask itself answers otherwise: a missing slash is a permanent redirect that keeps the method."""
+from tests.integrations.flask_client import harness
+from tests.integrations.in_process import Site, keyed
 
 
-@pytest.mark.parametrize("mode", ["shadow", "enforce"])
+@pytest.fixture(scope="module", params=["shadow", "enforce"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
+    with keyed(), harness(tmp_path_factory.mktemp("flask"), request.param) as one:
+        yield one, request.param
+
+
 @pytest.mark.parametrize("case", contract.CASES, ids=lambda case: case.name)
-def test_a_request_is_answered_and_recorded_as_the_contract_says(
-    case: contract.Case, mode: str, tmp_path: Path
-) -> None:
-    case = case._replace(status=OWN_STATUS.get(case.name, case.status))
-    ran: list[str] = []
-    app = contract_app(ran)
-    with guarded(app, guards(tmp_path, mode)) as guard:
-        contract.check(FlaskHarness(app, guard, ran), case, mode)
+def test_a_request_is_answered_and_recorded_as_the_contract_says(site: tuple[Site, str], case: contract.Case) -> None:
+    contract.check_seen(site[0], case, site[1])
+
+
+@pytest.mark.parametrize("story", contract.STORIES, ids=lambda story: story.name)
+def test_approvals_and_replays_are_answered_as_the_contract_says(site: tuple[Site, str], story: contract.Story) -> None:
+    contract.play(site[0], story, site[1])
