@@ -32,7 +32,7 @@ OWN = dict.fromkeys(
 
 
 class Amount(BaseModel):
-    amount: float
+    amount: int | float
 
 
 def app(note: Note, guard: Guard) -> FastAPI:
@@ -77,13 +77,15 @@ def app(note: Note, guard: Guard) -> FastAPI:
 
     @at("note")
     @supervised("note", lambda text, amount: {"text": text, "amount": amount})
-    async def take_note(text: Annotated[str, Form()], amount: Annotated[float, Form()]) -> None:
+    async def take_note(text: Annotated[str, Form()], amount: Annotated[int | float, Form()]) -> None:
         note(Seen("note", form={"text": text, "amount": amount}))
 
+    def whole(body: Any, wanted: str | None) -> dict[str, Any]:
+        """As the payload that a rule makes of the request, so that their digests can be compared."""
+        return {"path": {}, "query": {"all": wanted} if wanted else {}, "body": body, "body_status": "parsed"}
+
     @at("export")
-    @supervised(
-        "export", lambda body, wanted: {"path": {}, "query": {"all": wanted} if wanted else {}, "body": body}
-    )
+    @supervised("export", whole)
     async def export(
         body: Annotated[dict[str, Any], Body()], wanted: Annotated[str | None, Query(alias="all")] = None
     ) -> None:

@@ -13,7 +13,7 @@ from tests.integrations.contract import Case
 _METHODS = ["POST"] * 8 + ["GET", "HEAD", "DELETE", "PUT", "PATCH", "OPTIONS", "post", "delete", "TRACE", "X"]
 _PLACES = ["/refunds/o-7", "/refunds/frozen", "/refunds/", "/reports/sales", "/notes", "/exports", "/transfers",
            "/items/9", "/items/10", "/free", "/unknown", "/slashed/", "/slashed", "/nope"]  # fmt: skip
-_ODD = ["/", "//", "%2F", "%0A", "%00", "%20", ";v=2", ".", "/..", "%2e%2e/", "%", "%FF", "%C3%A9", "\\", "+", "%D9%A1", "~"]
+_ODD = ["/", "//", "%2F", "%0A", "%00", "%20", ";v=2", ".", "/..", "%2e%2e/", "%", "%FF", "%C3%A9", "\\", "+", "%D9%A1"]
 _TYPES = ["application/json"] * 5 + [
     "application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=utf-16",
     "multipart/form-data; boundary=b", "multipart/form-data", "text/plain", "", "application/vnd.api+json",
@@ -30,7 +30,7 @@ _HEADERS = [
     ("content-length", "0"), ("idempotency-key", "1"), ("x-request-id", "r-1"),
 ]  # fmt: skip
 _NAMES = st.sampled_from(["amount", "text", "page", "all", "x", "Amount", "amount[]", "é", ""])
-_TEXTS = st.text("7h0é+-_ .%&=;\n\x00١", max_size=5)
+_TEXTS = st.text("7h0é+-_ .%&=;\n\x00\u0661", max_size=5)
 _NUMBERS = st.integers(-10, 20) | st.floats(allow_nan=False, allow_infinity=False, width=16) | st.just(10**30)
 _JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | _NUMBERS | _TEXTS,

@@ -26,7 +26,5 @@ def test_a_request_is_answered_and_recorded_as_the_contract_says(site: tuple[Sit
 
 
 @pytest.mark.parametrize("story", contract.STORIES, ids=lambda story: story.name)
-def test_approvals_and_replays_are_answered_as_the_contract_says(
-    site: tuple[Site, str], story: contract.Story
-) -> None:
+def test_approvals_and_replays_are_answered_as_the_contract_says(site: tuple[Site, str], story: contract.Story) -> None:
     contract.play(site[0], story, site[1])

@@ -33,6 +33,7 @@ SUBJECTS: dict[str, tuple[Case, ...]] = {
 """The cases under the headings of the matrix."""
 
 CASES: tuple[Case, ...] = tuple(case for cases in SUBJECTS.values() for case in cases)
+assert len({case.name for case in CASES}) == len(CASES), "each row of the matrix has a name of its own"
 
 __all__ = [
     "ACTIONS",

@@ -102,14 +102,13 @@ def check(harness: Harness, case: Case, mode: str) -> None:
 
 
 def check_seen(harness: InProcess, case: Case, mode: str) -> None:
-    """`check`, and the rule for every answer that a framework gives in its own way; then what was judged is compared."""
+    """`check`, where frameworks agree, else `check_rule`; and what was judged is compared with what was seen."""
     if reason_of_own(harness, case) is None:
         check(harness, case, mode)
         for one, row in zip(harness.saw, harness.judged, strict=False):
             agree(row, one)
         return
-    answer = harness.send(case)
-    check_rule(harness, answer, mode)
+    check_rule(harness, harness.send(case), mode)
 
 
 def check_rule(harness: InProcess, answer: Answer, mode: str) -> None:

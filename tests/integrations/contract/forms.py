@@ -53,7 +53,7 @@ _URLENCODED = {
     "amount=7;amount=1000": "with a semicolon",
     "amount=7&&x": "with empty pairs",
     "amount=7&amount": "with a name alone",
-    "am%6Funt=7": "with an escaped name",
+    "am%6Funt=7": "with an escaped name and little asked for",
     "amount=%37": "with an escaped value",
     "amount=+7": "with a plus",
     "amount=%2B7": "with an escaped plus",

@@ -70,5 +70,6 @@ CASES: tuple[Case, ...] = (
             path=REFUND + "?_method=GET&supervisor=off&mode=shadow&supervisor-approval=approved-1"),
     refused("denied, whatever its cookies say", amount(50_000), "denied", CAPPED,
             headers=(*JSON, ("cookie", "supervisor=off; supervisor-approval=approved-1"))),
-    refused("denied to a browser", amount(50_000), "denied", CAPPED, headers=(*JSON, ("accept", "text/html,*/*;q=0.8"))),
+    refused("denied to a browser", amount(50_000), "denied", CAPPED,
+            headers=(*JSON, ("accept", "text/html,*/*;q=0.8"))),
 )  # fmt: skip

@@ -131,12 +131,7 @@ RULES: tuple[dict[str, Any], ...] = (
     {"route": "POST /unknown", "action": "no.such.action", "payload": ["body.x"]},
 )
 
-ACTIONS = {
-    one.name: rule
-    for one in ROUTES
-    for rule in RULES
-    if rule["route"] == f"{one.method} {one.template}"
-}
+ACTIONS = {one.name: rule for one in ROUTES for rule in RULES if rule["route"] == f"{one.method} {one.template}"}
 """The rule over each guarded handler."""
 
 SENDER = "x-user"

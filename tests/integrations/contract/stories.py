@@ -70,7 +70,8 @@ STORIES: tuple[Story, ...] = (
                               subject="ada"), "{0}", "approved"))),
     Story("an approval used twice",
           (FIRST, Step(_RUNS, "{0}", "approved"), Step(_refused("approval-used", status=409), "{0}"))),
-    Story("an approval where none is needed", (FIRST, Step(transfer("allowed", 10, "ada", subject="ada"), "{0}", "approved"))),
+    Story("an approval where none is needed",
+          (FIRST, Step(transfer("allowed", 10, "ada", subject="ada"), "{0}", "approved"))),
     Story("an approval of what is denied",
           (FIRST, Step(refused("denied", amount(50_000), "denied", "amount-exceeds-hard-cap", subject="ada",
                                headers=(*JSON, ("x-user", "ada"))), "{0}", "approved"))),
@@ -78,7 +79,7 @@ STORIES: tuple[Story, ...] = (
           (Step(_refused("approval-invalid"), _OTHERS[0]),), reviews=0),
     Story("a malformed approval", (Step(_unjudged("approval-invalid"), "no id!"),), reviews=0),
     Story("an empty approval", (Step(_unjudged("approval-invalid"), ""),), reviews=0),
-    Story("an approval in capitals of another alphabet", (Step(_unjudged("approval-invalid"), "\xc0" * 20),), reviews=0),
+    Story("an approval in another alphabet", (Step(_unjudged("approval-invalid"), "\xc0" * 20),), reviews=0),
     Story("one approval twice", (FIRST, Step(_unjudged("approval-invalid"), "{0},{0}", "approved"))),
     Story("four approvals of which one fits", (
         FIRST,
@@ -149,7 +150,9 @@ def _sent(step: Step, cases: list[str], mode: str, number: int) -> Case:
 
 def _in_shadow(case: Case) -> Case:
     """What the policy alone says: nothing is looked at that enforce alone would need."""
-    return case if case.problem == "denied" else case._replace(problem=None, status=200, verdict=case.verdict or "review")
+    if case.problem == "denied":
+        return case
+    return case._replace(problem=None, status=200, verdict=case.verdict or "review")
 
 
 def _instance(answer: Answer | None) -> str:

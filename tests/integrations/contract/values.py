@@ -12,7 +12,8 @@ _FAILED = {
 }  # fmt: skip
 _FINE = {
     "an escaped digit": "?page=%37", "an escaped name": "?p%61ge=7", "an escaped plus": "?page=%2B7",
-    "leading zeros": "?page=007", "a negative number": "?page=-7", "an exponent": "?page=7e0", "other names": "?x=1&page=7&y",
+    "leading zeros": "?page=007", "a negative number": "?page=-7", "an exponent": "?page=7e0",
+    "other names": "?x=1&page=7&y",
     "capitals beside": "?PAGE=700&page=7", "empty pairs": "?&&page=7&",
 }  # fmt: skip
 _OWN = {

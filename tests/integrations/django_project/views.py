@@ -23,9 +23,13 @@ _REFUSED = (BadRequest, SuspiciousOperation, MultiPartParserError, UnicodeError)
 
 def ran(name: str, request: HttpRequest, kwargs: dict[str, Any]) -> JsonResponse:
     """Note what the request has, and answer."""
-    reads, is_form = ROUTE[name].reads, request.content_type in (
-        "application/x-www-form-urlencoded",
-        "multipart/form-data",
+    reads, is_form = (
+        ROUTE[name].reads,
+        request.content_type
+        in (
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+        ),
     )
     body: Any = UNREAD
     form: Any = UNREAD
