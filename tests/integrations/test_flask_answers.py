@@ -22,7 +22,7 @@ from tests.integrations.flask_client import contract_app, guarded, guards, send
 JSON = [("content-type", "application/json")]
 STATUSES = {"denied": 403, "approval-required": 403, "ambiguous-payload": 400, "payload-too-large": 413,
             "unsupported-type": 415, "payload-unusable": 400}  # fmt: skip
-REFUSED = [case for case in contract.CASES if case.problem in STATUSES and case.method == "POST"]
+REFUSED = [case for case in contract.SUBJECTS["Outcomes"] if case.problem in STATUSES and case.method == "POST"]
 
 
 def who(request: Any) -> User | None:
