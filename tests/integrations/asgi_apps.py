@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import httpx
 from fastapi import APIRouter, FastAPI, Request
+from python_multipart.exceptions import FormParserError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as StarletteRequest
@@ -64,7 +65,7 @@ async def seen(route: contract.RouteOf, request: StarletteRequest) -> contract.S
     with contextlib.suppress(ValueError, RecursionError):
         body = await request.json() if route.reads == "json" else body
     if route.reads == "form" or (body is contract.UNREAD and raw):
-        with contextlib.suppress(HTTPException):
+        with contextlib.suppress(HTTPException, FormParserError):  # older versions let the parser's error through
             async with request.form() as fields:
                 form = {name: text if isinstance(text, str) else contract.UNREAD for name, text in fields.items()}
     if route.reads == "json" and body is contract.UNREAD and form:
