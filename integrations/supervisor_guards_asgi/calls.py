@@ -178,7 +178,8 @@ def _hints(function: Any) -> dict[str, Any]:
 def _is_connection(hint: Any) -> bool:
     if isinstance(hint, str):
         return hint.rpartition(".")[2] in _CONNECTIONS
-    return isinstance(hint, type) and issubclass(hint, HTTPConnection)
+    # To Python 3.10 `dict[str, int]` is a type, but none that has a base class.
+    return isinstance(hint, type) and typing.get_origin(hint) is None and issubclass(hint, HTTPConnection)
 
 
 def _bound(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import BadRequest, SuspiciousOperation
 
 from supervisor_guards.web import Body, File, RouteRule, Watch, parse_body
 
@@ -46,9 +47,15 @@ def seen_body(request: Any, rule: RouteRule, watch: Watch | None) -> Body:
     if kind == _MULTIPART:
         return _form(request, content=False) if hasattr(request, "_files") else _unread(request, kind)
     if hasattr(request, "_body"):
-        return _parsed(request, request._body, True, rule)
+        try:
+            return _parsed(request, request._body, True, rule)
+        except (BadRequest, SuspiciousOperation):
+            # Django refuses the form. The view went on all the same, so nothing else may read a form out of it.
+            encoding = request.META.get("HTTP_CONTENT_ENCODING", "")
+            return parse_body(request._body, "application/octet-stream", encoding, True, rule.max_body_bytes)
     if watch is None or not watch.touched:
-        return _unread(request, kind)
+        # A body that isn't there needs nobody to read it: Django gives views no byte beyond the declared length.
+        return _unread(request, kind) if request._read_started or _length(request) else parse_body(b"", kind)
     return _parsed(request, watch.raw, watch.complete, rule)
 
 

@@ -181,6 +181,8 @@ def _seen(request: Any, rule: RouteRule) -> Body:
     if not rule.reads_body or request._full_data is Empty:
         return seen_body(request._request, rule, None)
     raw = seen_body(request._request, rule, None)
+    if (raw.size or 0) > rule.max_body_bytes and not _is_upload(request._request):
+        return Body("too_large", size=raw.size, content_type=raw.content_type)
     return _with_data(
         Body("parsed", content_type=raw.content_type) if raw.status == "unread" else raw, request, content=False
     )

@@ -110,7 +110,7 @@ def _config(
     faults = tuple(fault + _own_suggestion(fault, own_keys) for fault in config.faults)
     config = dataclasses.replace(config, faults=faults)
     database = written.get("DATABASE")
-    if isinstance(database, str) and "://" not in database:
+    if isinstance(database, str) and "://" not in database and database != "memory:":
         fault = f"DATABASE={database!r}: give a URL such as 'sqlite:////srv/shop/supervisor.db'"
         config = dataclasses.replace(config, database_url=None, faults=(*config.faults, fault))
     return config

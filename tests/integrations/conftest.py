@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integrations.servers import COMMANDS, DJANGO, Server, serving
+pytest.register_assert_rewrite("tests.integrations.contract.checking")
+
+from tests.integrations.servers import COMMANDS, DJANGO, Server, serving  # noqa: E402
 
 
 @pytest.fixture(scope="session", params=COMMANDS)
