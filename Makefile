@@ -23,7 +23,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-asgi-versions test-asgi-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
+.PHONY: help demo test test-asgi-versions test-asgi-alone test-flask-versions test-flask-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+: .*## ' Makefile | sed -E 's/^([a-z-]+): .*## /  make \1\t/' | expand -t 16
@@ -66,6 +66,14 @@ test-asgi-versions: $(VENV)/.stamp-base ## the ASGI adapter on older Starlette a
 
 test-asgi-alone: $(VENV)/.stamp-base ## the ASGI adapter without FastAPI, and without Starlette
 	@set -e; for row in starlette bare; do $(PY) tests/integrations/versions.py $$row; done
+
+FLASK_ROWS ?= flask-3.0 flask-3.1
+
+test-flask-versions: $(VENV)/.stamp-base ## the Flask adapter on Flask 3.0 and 3.1
+	@set -e; for row in $(FLASK_ROWS); do $(PY) tests/integrations/versions.py $$row $(PYTEST_ARGS); done
+
+test-flask-alone: $(VENV)/.stamp-base ## the Flask adapter without other frameworks
+	@$(PY) tests/integrations/versions.py flask
 
 bench: $(VENV)/.stamp-test ## the table of docs/performance.md
 	$(PY) -m benchmarks

@@ -34,6 +34,10 @@ from supervisor_guards_flask.visits import Place, Visit
 
 logger = logging.getLogger("supervisor_guards")
 
+MAX_PLACES = 10_000
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""What is kept of a route that takes every method: clients may invent more."""
+
 
 class Guarded:
     """One application: its settings, rules and guard. The guard is made when it is first asked.
@@ -48,7 +52,8 @@ class Guarded:
         self._lock = threading.Lock()
         self._given = given
         self._guard: Guard | None = None
-        self._places: dict[tuple[int, str], Place] = {}
+        self.places: dict[tuple[int, str], Place] = {}
+        """By the identity of a rule of Flask's map, and the method; each holds its rule, so none is another's."""
 
     def guard(self) -> Guard:
         """The application's guard. Raises `ConfigurationError` where it can't be made and more than shadow is asked."""
@@ -74,14 +79,15 @@ class Guarded:
         """
         url_rule, method = request.url_rule, request.method
         view = self.app.view_functions.get(url_rule.endpoint)
-        place = self._places.get((id(url_rule), method))
+        place = self.places.get((id(url_rule), method))
         if place is None or place.view is not view or place.url_rule is not url_rule:
-            rules = rules_for(self.settings.rules, method, url_rule, view)
-            actions = frozenset(rule.action for rule in rules)
-            delegated = actions & own_actions(view, method)
-            place = Place(url_rule, view, rules, own_rules(view, method), delegated)
-            if len(self._places) < 10_000 and method in url_rule_methods(url_rule):
-                self._places[(id(url_rule), method)] = place
+            place = Place(url_rule, view)
+            if not is_automatic(url_rule, method):
+                rules = rules_for(self.settings.rules, method, url_rule, view)
+                delegated = frozenset(rule.action for rule in rules) & own_actions(view, method)
+                place = Place(url_rule, view, rules, own_rules(view, method), delegated)
+            if len(self.places) < MAX_PLACES and method in (url_rule.methods or _METHODS):
+                self.places[(id(url_rule), method)] = place
         return place
 
     def visit(self, request: Any, place: Place, path: Mapping[str, Any]) -> Visit:
@@ -152,9 +158,9 @@ class Guarded:
         return terms.mode != "shadow"
 
 
-def url_rule_methods(url_rule: Any) -> frozenset[str] | set[str]:
-    """The methods of a rule of Flask's map; only the usual ones where it takes any, as clients may invent them."""
-    return url_rule.methods or frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+def is_automatic(url_rule: Any, method: str) -> bool:
+    """Whether Flask answers such a request itself."""
+    return method == "OPTIONS" and getattr(url_rule, "provide_automatic_options", False)
 
 
 def guarded_of(app: Flask) -> Guarded | None:

@@ -42,8 +42,9 @@ def install(app: Flask, guarded: Guarded) -> None:
 
 def _noting(guarded: Guarded) -> Any:
     looked = False
+    places, views = guarded.places, guarded.app.view_functions
 
-    def supervisor_guards_note(endpoint: str | None, values: Mapping[str, Any] | None) -> None:
+    def supervisor_guards_note(endpoint: Any, values: Mapping[str, Any] | None) -> None:
         nonlocal looked
         if not looked:
             looked = True
@@ -51,10 +52,12 @@ def _noting(guarded: Guarded) -> Any:
         context = _context()
         request = context.request
         url_rule = request.url_rule
-        if url_rule is None or _is_automatic(request):
+        if url_rule is None:
             return
         try:
-            place = guarded.place_of(request)
+            place = places.get((id(url_rule), request.method))
+            if place is None or place.view is not views.get(endpoint) or place.url_rule is not url_rule:
+                place = guarded.place_of(request)
             if place.rules or place.own:
                 context.__dict__[STATE_KEY] = guarded.visit(request, place, dict(values or {}))
             else:
@@ -130,12 +133,7 @@ def _refusing(guarded: Guarded) -> Any:
 
 def _compare(guarded: Guarded, request: Any, visit: Visit | None, response: Response) -> None:
     """Whether what was answered is what was asked about. A redirect or an error is no sign that a view ran."""
-    if request.url_rule is None or request.routing_exception is not None or _is_automatic(request):
+    if request.url_rule is None or request.routing_exception is not None:
         return
     if 200 <= response.status_code < 300:
         guarded.trip(request, visit)
-
-
-def _is_automatic(request: Any) -> bool:
-    """Whether Flask answers the request itself, as it does for OPTIONS."""
-    return request.method == "OPTIONS" and getattr(request.url_rule, "provide_automatic_options", False)

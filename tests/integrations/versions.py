@@ -1,7 +1,8 @@
-"""The ASGI adapter's tests on other versions: `python tests/integrations/versions.py ROW [PYTEST ARGUMENTS]`.
+"""The adapters' tests on other versions: `python tests/integrations/versions.py ROW [PYTEST ARGUMENTS]`.
 
-Each row has an environment of its own in `.venvs/asgi-ROW`, made anew. `floor` and `middle` run the adapter's tests
-that need no server; `starlette` and `bare` check that it can be imported where others are missing. What the suite
+Each row has an environment of its own in `.venvs/asgi-ROW`, made anew. `floor` and `middle` run the ASGI adapter's
+tests that need no server, `flask-3.0` and `flask-3.1` those of the Flask adapter; `starlette`, `bare` and `flask` check
+that an adapter can be imported where others are missing. What the suite
 itself is installed with is the newest row. The standard library is enough to run this file.
 """
 
@@ -63,7 +64,28 @@ except ImportError as error:
 else:
     raise AssertionError("imported without Starlette")
 """
-ALONE = {"starlette": (".[asgi]", STARLETTE_ALONE), "bare": (".", NOTHING)}
+FLASK_ALONE = """
+import importlib, importlib.util, pkgutil
+assert not any(map(importlib.util.find_spec, ("django", "starlette", "fastapi", "flask_login")))
+import supervisor_guards_flask
+for module in pkgutil.iter_modules(supervisor_guards_flask.__path__, "supervisor_guards_flask."):
+    importlib.import_module(module.name)
+from flask import Flask
+from supervisor_guards_flask import SupervisorGuards, supervised_view
+
+app = Flask("alone")
+app.config["SUPERVISOR_GUARDS"] = {"DATABASE": "memory:", "RULES": [{"route": "POST /refunds", "action": "refund"}]}
+guards = SupervisorGuards(app)
+app.post("/refunds")(supervised_view("export")(lambda: "ran"))
+assert app.test_client().post("/refunds", json={}).text == "ran"
+assert guards.guard(app).flush() and guards.guard(app).stats().decisions == 2
+guards.close(app)
+"""
+FLASK = {
+    "flask-3.0": ("flask[async]>=3.0,<3.1", "werkzeug>=3.0,<3.1"),
+    "flask-3.1": ("flask[async]>=3.1,<3.2", "werkzeug>=3.1,<3.2"),
+}
+ALONE = {"starlette": (".[asgi]", STARLETTE_ALONE), "bare": (".", NOTHING), "flask": (".[flask]", FLASK_ALONE)}
 
 
 def main(row: str, arguments: list[str]) -> int:
@@ -73,10 +95,9 @@ def main(row: str, arguments: list[str]) -> int:
         package, program = ALONE[row]
         python = environment(folder, "-e", package)
         return subprocess.call([python, "-W", "error", "-c", program], cwd=folder)
-    python = environment(folder, "-e", ".", "--group", "test", *TESTED[row])
-    files = sorted(
-        path for path in (ROOT / "tests" / "integrations").glob("test_asgi_*.py") if "servers" not in path.name
-    )
+    tests = "test_flask_*.py" if row in FLASK else "test_asgi_*.py"
+    python = environment(folder, "-e", ".", "--group", "test", *{**TESTED, **FLASK}[row])
+    files = sorted(path for path in (ROOT / "tests" / "integrations").glob(tests) if "servers" not in path.name)
     command = [python, "-m", "pytest", "-o", f"cache_dir={folder / 'pytest_cache'}", *arguments, *map(str, files)]
     return subprocess.call(command, cwd=ROOT)
 
@@ -96,7 +117,7 @@ def environment(folder: Path, *packages: str) -> str:
 
 
 if __name__ == "__main__":
-    rows = (*TESTED, *ALONE)
+    rows = (*TESTED, *FLASK, *ALONE)
     if len(sys.argv) < 2 or sys.argv[1] not in rows:
         sys.exit(f"{__doc__}\nROW is one of {', '.join(rows)}")
     sys.exit(main(sys.argv[1], sys.argv[2:]))
