@@ -21,6 +21,7 @@ from supervisor_guards.web import (
     Tripwire,
     enforced,
     make_guard,
+    no_decision,
     no_guard,
 )
 from supervisor_guards_flask import conf
@@ -81,11 +82,11 @@ class Guarded:
         view = self.app.view_functions.get(url_rule.endpoint)
         place = self.places.get((id(url_rule), method))
         if place is None or place.view is not view or place.url_rule is not url_rule:
-            place = Place(url_rule, view)
+            place = Place(url_rule, method, view)
             if not is_automatic(url_rule, method):
                 rules = rules_for(self.settings.rules, method, url_rule, view)
                 delegated = frozenset(rule.action for rule in rules) & own_actions(view, method)
-                place = Place(url_rule, view, rules, own_rules(view, method), delegated)
+                place = Place(url_rule, method, view, rules, own_rules(view, method), delegated)
             if len(self.places) < MAX_PLACES and method in (url_rule.methods or _METHODS):
                 self.places[(id(url_rule), method)] = place
         return place
@@ -133,6 +134,12 @@ class Guarded:
         if self.settings.unresolved == "warn":
             return None
         return self.answer(PayloadUnusable("deny", ["unresolved-route"]), request)
+
+    def broken(self, request: Any, error: Exception) -> Any:
+        """The answer where we failed ourselves before anything was asked; None where all is in shadow."""
+        if not self.settings.enforces:
+            return None
+        return self.answer(no_decision(error, label(request)), request)
 
     def answer(
         self, error: GuardError, request: Any, action: str | None = None, facts: RequestFacts | None = None

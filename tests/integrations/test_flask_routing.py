@@ -349,3 +349,59 @@ def test_ordinary_traffic_reports_no_bypass(mode: str, tmp_path: Path) -> None:
             for path in ("/refunds/1", "/refunds/10", "/away", "/cached", "/nope"):
                 send(app, method, path)
         assert app.extensions["supervisor_guards"].tripwire.guard_bypass_total == 0
+
+
+def test_a_hook_before_the_guard_may_change_route_method_and_parameters(tmp_path: Path) -> None:
+    """What it makes of the request is what is asked about."""
+    ran: list[str] = []
+
+    class Both(MethodView):
+        def get(self, number: int) -> str:
+            ran.append("get")
+            return "x"
+
+        def delete(self, number: int) -> str:
+            ran.append("delete")
+            return "x"
+
+    app = shop(ran)
+    app.add_url_rule("/both/<int:number>", view_func=Both.as_view("both"))
+    app.add_url_rule("/free", "free", lambda: "x", methods=["POST"])
+
+    @app.before_request
+    def change() -> None:
+        wish = request.headers.get("x-wish")
+        if wish == "method":
+            request.method = "DELETE"
+        elif wish == "parameter":
+            request.view_args = {"number": 10}
+        elif wish == "route":
+            (target,) = app.url_map.iter_rules("refund")
+            request.url_rule, request.view_args, request.routing_exception = target, {"number": 10}, None
+
+    rules = [{"route": "DELETE /both/<int:number>", "action": "delete"}, {"route": "refund", "action": "refund"}]
+    with guarded(app, guards(tmp_path, policy=POLICY, RULES=rules)):
+        for wish, method, path in (
+            ("method", "GET", "/both/10"),
+            ("parameter", "POST", "/refunds/1"),
+            ("route", "POST", "/free"),
+            ("route", "POST", "/nowhere"),
+        ):
+            answer = send(app, method, path, headers=[("x-wish", wish)])
+            assert (wish, answer.status_code, ran) == (wish, 403, [])
+        assert send(app, "GET", "/both/10").status_code == 200
+
+
+@pytest.mark.parametrize(("mode", "status"), [("shadow", 200), ("enforce", 503)])
+def test_a_failure_of_the_guard_itself_never_allows(mode: str, status: int, tmp_path: Path) -> None:
+    """A view whose marks can't be read, a method that changes nothing included; in shadow it is only logged."""
+
+    class Unreadable(dict[str, Any]):
+        def get(self, *args: Any) -> Any:
+            raise RuntimeError("broken")
+
+    app = shop([])
+    with guarded(app, one_rule(tmp_path, "refund", mode)):
+        app.extensions["supervisor_guards"].place_of = Unreadable().get
+        app.extensions["supervisor_guards"].places.clear()
+        assert send(app, "GET", "/refunds/1").status_code == status
