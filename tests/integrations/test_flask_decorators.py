@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from flask import Blueprint, Flask, request
 from flask.views import MethodView, View
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from supervisor_guards.errors import ConfigurationError
 from supervisor_guards_flask import SupervisorGuards, audit, get_decision, supervised_exempt, supervised_view
@@ -267,3 +268,13 @@ def test_plain_guards_on_a_view_are_asked_beside_the_rule(tmp_path: Path) -> Non
             ("allow", "POST /refunds/<order_id>", "raised"),
             ("deny", "POST /refunds/<order_id>", "not-run"),
         }
+
+
+def test_applications_mounted_beside_are_listed_as_opaque(tmp_path: Path) -> None:
+    """No rule of the outer one reaches there; an inner Flask application has an extension of its own."""
+    app, inner = Flask("outer"), application(function)
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/inner": inner})  # type: ignore[method-assign]
+    with guarded(app, guards(tmp_path / "outer", RULES=[])), guarded(inner, guards(tmp_path / "inner", RULES=[])):
+        (mount,) = audit(app).unguarded
+        assert (mount.template, mount.opaque, mount.names) == ("/inner", True, ("decorated",))
+        assert send(app, "POST", "/inner/refunds", LARGE, JSON).status_code == 403
