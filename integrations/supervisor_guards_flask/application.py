@@ -53,6 +53,8 @@ class Guarded:
         self._lock = threading.Lock()
         self._given = given
         self._guard: Guard | None = None
+        if given is not None:
+            given.add_hook(functools.partial(announce, app))
         self.places: dict[tuple[int, str], Place] = {}
         """By the identity of a rule of Flask's map, and the method; each holds its rule, so none is another's."""
 
@@ -61,9 +63,7 @@ class Guarded:
         if self._guard is None:
             with self._lock:
                 if self._guard is None:
-                    made = self._given or make_guard(self.settings.config, f"the settings of {self.app.name!r}")
-                    made.add_hook(functools.partial(announce, self.app))
-                    self._guard = made
+                    self._guard = self._given or self._made()
         return self._guard
 
     def close(self) -> None:
@@ -72,6 +72,11 @@ class Guarded:
             made, self._guard = self._guard, None
         if made is not None and made is not self._given:
             made.close()
+
+    def _made(self) -> Guard:
+        made = make_guard(self.settings.config, f"the settings of {self.app.name!r}")
+        made.add_hook(functools.partial(announce, self.app))
+        return made
 
     def place_of(self, request: Any) -> Place:
         """Where in Flask's map a matched request is, and what guards that place.
