@@ -23,13 +23,13 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-asgi-versions test-asgi-alone test-flask-versions test-flask-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
+.PHONY: help demo demo-django test test-asgi-versions test-asgi-alone test-flask-versions test-flask-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+: .*## ' Makefile | sed -E 's/^([a-z-]+): .*## /  make \1\t/' | expand -t 16
 
 # Four stamps, each on top of the one before: what a user installs, what the example application needs, what the suite
-# needs, everything.
+# needs, everything. One beside them: what the Django example needs.
 $(VENV)/.stamp-base: pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "PYTHON=$(PYTHON): no such command; set PYTHON to a Python 3.10 or later" >&2; exit 1; }
@@ -44,6 +44,10 @@ $(VENV)/.stamp-demo: $(VENV)/.stamp-base
 	$(INSTALL) -e '.[asgi]' --group demo
 	@touch $@
 
+$(VENV)/.stamp-demo-django: $(VENV)/.stamp-demo
+	$(INSTALL) -e '.[django]' --group demo-django
+	@touch $@
+
 $(VENV)/.stamp-test: $(VENV)/.stamp-demo
 	$(INSTALL) -e . --group test
 	@touch $@
@@ -54,6 +58,9 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-test
 
 demo: $(VENV)/.stamp-demo ## a first look: a web service and its agent in shadow, then enforced
 	@$(PY) -m example_apps.asgi_refunds.demo
+
+demo-django: $(VENV)/.stamp-demo-django ## the same with a Django project, on gunicorn
+	@$(PY) -m example_apps.django_refunds.demo
 
 test: $(VENV)/.stamp-test ## the test suite, on all cores
 	@$(PY) -c 'import platform, sys; print("Python", platform.python_version(), sys.executable)'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -24,6 +25,13 @@ class PublishedUnavailable(Exception):
 
 def interpreter() -> Path:
     """The interpreter of the environment that holds the published package; made on first use."""
+    ENVIRONMENT.parent.mkdir(exist_ok=True)
+    with (ENVIRONMENT.parent / "published.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # workers of the suite may ask at once
+        return _made()
+
+
+def _made() -> Path:
     python = ENVIRONMENT / "bin" / "python"
     stamp = ENVIRONMENT / f".stamp-{VERSION}"
     if stamp.exists() and python.exists():

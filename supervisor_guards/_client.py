@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from supervisor_guards._desk import Principal
 from supervisor_guards._ids import new_action_id
 from supervisor_guards._model import Action, Entry, Hit, Outcome, Result, ReviewState, Verdict
 from supervisor_guards._payload import decode, snapshot
@@ -117,10 +118,7 @@ class LocalClient:
         approver: str | None = None,
     ) -> dict[str, Any]:
         """Approve or reject, as `approver`, else "local client". Raises what `ReviewDesk.resolve` does."""
-        from supervisor_guards.embedded.desk import Principal, ReviewDesk
-
-        desk = ReviewDesk(self._embedded.store)
-        desk.resolve(review_id, decision, notes, Principal(approver or "local client"))
+        self._guard.desk().resolve(review_id, decision, notes, Principal(approver or "local client"))
         return self.get_review(review_id)
 
     def get_evidence(self, action_id: str) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from supervisor_guards._config import GuardConfig
 from supervisor_guards._guard import Guard
@@ -16,6 +17,8 @@ _guard: Guard | None = None
 _provider: Callable[[], Guard] | None = None
 _provided: Guard | None = None
 _finders: list[Callable[[], Guard | None]] = []
+_provisions = 0
+"""How often `provide_guard` was called: what a provider made before is out of date after."""
 
 
 def get_guard() -> Guard:
@@ -51,7 +54,11 @@ def make_guard(config: GuardConfig, where: str = "the settings") -> Guard:
     if problems and config.enforcement_mode == "shadow" and not config.enforces:
         logger.error("running in shadow on defaults; mend %s: %s", where, "; ".join(problems))
         config = GuardConfig(
-            app_id=config.app_id, policy=config.policy, database_url=config.database_url, state_dir=config.state_dir
+            app_id=config.app_id,
+            policy=config.policy,
+            database_url=config.database_url,
+            migrated_by=config.migrated_by,
+            state_dir=config.state_dir,
         )
     else:
         config.warn()
@@ -78,13 +85,35 @@ def provide_guard(provider: Callable[[], Guard] | None) -> None:
     A default guard that a provider has made is closed, and made anew on its next use: so settings stay live. None
     goes back to the environment.
     """
-    global _guard, _provided, _provider
+    global _guard, _provided, _provider, _provisions
     with _lock:
+        _provisions += 1
         _provider, former, _provided = provider, _provided, None
         if _guard is former:
             _guard = None
     if former is not None:
         former.close()
+
+
+@contextlib.contextmanager
+def set_apart(guard: Guard | None) -> Iterator[None]:
+    """For tests: `guard` is the default one for the length of the block; with None, one made on first use.
+
+    The default guard that was there stays open meanwhile and comes back. What the block leaves is closed.
+    """
+    global _guard, _provided
+    with _lock:
+        before, provided, provisions = _guard, _provided, _provisions
+        _guard, _provided = guard, None
+    try:
+        yield
+    finally:
+        with _lock:
+            left = _guard
+            outdated = provided if provisions != _provisions else None
+            _guard, _provided = (None, None) if outdated is not None and before is outdated else (before, provided)
+        for each in {left, outdated} - {None, _guard}:
+            each.close()  # type: ignore[union-attr]
 
 
 def _made() -> Guard:

@@ -12,6 +12,7 @@ from supervisor_guards._background import Worker
 from supervisor_guards._binding import Call
 from supervisor_guards._config import GuardConfig, Terms
 from supervisor_guards._context import Facts, current_approval, current_facts, current_observed
+from supervisor_guards._desk import Desk, HasDesk, NoDesk
 from supervisor_guards._flow import Flow, decide
 from supervisor_guards._ids import new_action_id
 from supervisor_guards._model import Action, Decision, Entry, Outcome, Result, Snapshot, Supervisor, Verdict
@@ -27,6 +28,18 @@ _NO_FACTS = Facts()
 Extract = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 SampleKey = Callable[[str, Any], str]
 
+_stand_in: Supervisor | None = None
+
+
+def stand_in(supervisor: Supervisor | None) -> Supervisor | None:
+    """For tests: what answers guards that are made from now on, whatever their settings; None ends that.
+
+    Such guards work inline. The former stand-in is returned, to be put back.
+    """
+    global _stand_in
+    former, _stand_in = _stand_in, supervisor
+    return former
+
 
 class Guard:
     """One check in front of risky actions.
@@ -41,6 +54,8 @@ class Guard:
         self, config: GuardConfig | None = None, supervisor: Supervisor | None = None, *, inline: bool = False
     ) -> None:
         self.config = config or GuardConfig.load()
+        if supervisor is None and _stand_in is not None:
+            supervisor, inline = _stand_in, True
         problems = self.config.problems()
         if supervisor is None:
             problems += self.config.embedded_problems()
@@ -274,6 +289,19 @@ class Guard:
         an async hook.
         """
         self._announcer.add_hooks((hook, *more))
+
+    def desk(self) -> Desk:
+        """Where people read decisions and decide reviews; it waits for its store, so keep it off the event loop.
+
+        Raises `NoDesk`, saying why, for a supervisor whose record can't be read from here, and
+        `SupervisorUnavailable` where its store can't be opened.
+        """
+        if not isinstance(self.supervisor, HasDesk):
+            raise NoDesk(
+                f"the supervisor in use ({type(self.supervisor).__name__}) shows no decisions or reviews here: "
+                "look at them, and decide them, where it keeps them"
+            )
+        return self.supervisor.desk()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until every decision made so far is stored, at most `timeout` seconds; False if it isn't."""

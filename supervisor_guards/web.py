@@ -1,12 +1,28 @@
-"""For authors of web adapters: the request's facts, rules for routes, payloads, answers, and the coverage audit.
+"""For authors of web adapters: the request's facts, rules for routes, payloads, answers, the coverage audit,
+and the desk at which people read decisions and decide reviews (`Guard.desk`).
 
 No framework is imported here, nothing waits for the network, and no verdict is made: `admit` asks the engine.
 """
 
 from supervisor_guards._context import find_request
 from supervisor_guards._default import find_guard, make_guard, provide_guard
+from supervisor_guards._desk import (
+    Choices,
+    DecisionQuery,
+    Desk,
+    NoDesk,
+    NotAReviewer,
+    OwnAction,
+    Page,
+    Principal,
+    ReviewNotFound,
+    ReviewQuery,
+    ReviewResolved,
+    own_name,
+)
 from supervisor_guards._markers import Unreadable, Unusable
 from supervisor_guards._model import Entry
+from supervisor_guards._records import Review, StoredDecision
 from supervisor_guards._web.admission import aadmit, admit, answers_at_once, enforces, serving
 from supervisor_guards._web.approvals import APPROVAL_HEADER, MAX_APPROVALS, approvals
 from supervisor_guards._web.bodies import DEFAULT_MAX_BODY_BYTES, Body, BodyStatus, File, parse_body
@@ -35,7 +51,7 @@ from supervisor_guards._web.facts import (
     checked_user,
 )
 from supervisor_guards._web.payloads import apayload_source, build_payload, payload_source
-from supervisor_guards._web.refusal import TYPE_BASE, Refusal
+from supervisor_guards._web.refusal import TYPE_BASE, Refusal, prefers_html
 from supervisor_guards._web.routes import SAFE_METHODS, RouteInfo, RouteRules
 from supervisor_guards._web.rules import RouteRule, place_rule
 from supervisor_guards._web.ruling import (
@@ -58,6 +74,7 @@ from supervisor_guards._web.settings import (
     WebSettings,
     read_settings,
 )
+from supervisor_guards._web.showing import laid_out, legible
 from supervisor_guards._web.state import STATE_KEY, RequestState, Tripwire, get_state
 from supervisor_guards._web.streams import Replay, Watch, read_up_to
 from supervisor_guards._web.untyped import untyped_comparisons
@@ -80,21 +97,34 @@ __all__ = [
     "UNKNOWN_KEY",
     "Body",
     "BodyStatus",
+    "Choices",
     "Coverage",
+    "DecisionQuery",
+    "Desk",
     "Entry",
     "File",
     "Inspection",
     "LazyFacts",
+    "NoDesk",
+    "NotAReviewer",
+    "OwnAction",
+    "Page",
     "Pick",
+    "Principal",
     "Refusal",
     "Replay",
     "RequestFacts",
     "RequestState",
     "Result",
+    "Review",
+    "ReviewNotFound",
+    "ReviewQuery",
+    "ReviewResolved",
     "RouteInfo",
     "RouteRule",
     "RouteRules",
     "Ruling",
+    "StoredDecision",
     "Tripwire",
     "Unreadable",
     "Unresolved",
@@ -122,16 +152,20 @@ __all__ = [
     "find_guard",
     "find_request",
     "get_state",
+    "laid_out",
     "layers",
+    "legible",
     "location_of",
     "make_guard",
     "modes_of",
     "no_decision",
     "no_guard",
+    "own_name",
     "parse_body",
     "payload_source",
     "place_rule",
     "plain_actions_of",
+    "prefers_html",
     "provide_guard",
     "raising",
     "read_settings",

@@ -17,7 +17,6 @@ from supervisor_guards.web import (
     Ruling,
     Tripwire,
     Watch,
-    WebSettings,
     enforced,
     get_state,
     no_guard,
@@ -165,7 +164,7 @@ class SupervisorMiddleware:
             self.tripwire.check(visit, visit.guarded, label(request, visit.place.template))
 
 
-def _without_rules(request: Any, settings: WebSettings) -> Ruling:
+def _without_rules(request: Any, settings: conf.Settings) -> Ruling:
     """The rules can't be read, so it can't be told whether the view is guarded."""
     logger.error("the rules can't be read, so nothing is guarded by them: %s", "; ".join(settings.rule_problems))
     if settings.unresolved == "warn" or method_of(request) in SAFE_METHODS or not settings.config.enforces:

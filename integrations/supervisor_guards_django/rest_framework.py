@@ -38,7 +38,7 @@ class Refused(APIException):
     def __init__(
         self, error: GuardError, request: HttpRequest, action: str | None, facts: RequestFacts | None = None
     ) -> None:
-        problem_only = refusal_of(error, request, action, facts, page=False)
+        problem_only = refusal_of(error, request, action, facts)
         problem = json.loads(problem_only.body)
         code = problem["type"].rpartition("/")[2]
         super().__init__(problem["title"], code)

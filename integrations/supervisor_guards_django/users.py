@@ -9,7 +9,8 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.utils.functional import LazyObject, empty
 
-from supervisor_guards.web import ANONYMOUS, UNKNOWN, User, UserResolver, checked_user
+from supervisor_guards.web import ANONYMOUS, UNKNOWN, User, checked_user
+from supervisor_guards_django.conf import UserResolver
 
 
 def resolve(request: Any, resolver: UserResolver | None) -> User:
@@ -49,7 +50,7 @@ def peek(request: Any, resolver: UserResolver | None) -> User:
     what the application didn't ask for is read through a session object of our own.
     """
     if resolver is not None:
-        return _unmarked(request, lambda: resolve(request, resolver))
+        return unmarked(request, lambda: resolve(request, resolver))
     known = at_hand(request)
     if known is not None:
         return known
@@ -73,6 +74,16 @@ async def apeek(request: Any, resolver: UserResolver | None) -> User:
     return ANONYMOUS if store is None else _from_session(await store.aget(SESSION_KEY))
 
 
+def unmarked(request: Any, ask: Callable[[], User]) -> User:
+    """What `ask` finds, with the session as unread as it was: to have read it shows in the answer's headers."""
+    session = getattr(request, "session", None)
+    accessed = getattr(session, "accessed", None)
+    try:
+        return ask()
+    finally:
+        _restore(session, accessed)
+
+
 def user_of(user: Any) -> User:
     """Django's user object as a `User`: its primary key. Groups and scopes are for a resolver to say."""
     if user is None:
@@ -86,15 +97,6 @@ def user_of(user: Any) -> User:
             "supervisor_guards.web.User"
         )
     return User(id=str(key))
-
-
-def _unmarked(request: Any, ask: Callable[[], User]) -> User:
-    session = getattr(request, "session", None)
-    accessed = getattr(session, "accessed", None)
-    try:
-        return ask()
-    finally:
-        _restore(session, accessed)
 
 
 def _restore(session: Any, accessed: Any) -> None:

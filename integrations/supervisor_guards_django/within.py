@@ -43,6 +43,7 @@ class Within(LazyFacts):
         try:
             if resolver is not None and iscoroutinefunction(resolver):
                 return UNKNOWN
-            return users.resolve(self._request, resolver)
+            # A guard or a task inside a view must not show in the answer's headers (`Vary: Cookie`).
+            return users.unmarked(self._request, lambda: users.resolve(self._request, resolver))
         except Exception:
             return users.at_hand(self._request) or UNKNOWN

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
 from supervisor_guards._model import Result, ReviewState
-from supervisor_guards.embedded import transitions
+from supervisor_guards.embedded import sifting, transitions
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.rollups import COUNT_KEYS, MINUTE_US, RollUps, percentiles
 from supervisor_guards.embedded.rows import (
@@ -199,6 +200,43 @@ class MemoryStore:
                 and all(getattr(row, name) == value for name, value in wanted.items())
             )
             return list(itertools.islice(found, limit))
+
+    def find_decisions(self, query: DecisionQuery, limit: int, cursor: int | None) -> Page[StoredDecision]:
+        """A page of what `query` finds, newest first."""
+        with self._lock:
+            return sifting.page(
+                [self._with_result(row) for row in self._decisions.values()], query, limit, cursor, False
+            )
+
+    def find_reviews(
+        self, query: ReviewQuery, limit: int, cursor: int | None, oldest_first: bool = False
+    ) -> Page[Review]:
+        """A page of what `query` finds, newest first unless `oldest_first`."""
+        with self._lock:
+            found = [self._review(action_id) for action_id in list(self._reviews)]
+        return sifting.page(found, query, limit, cursor, oldest_first)
+
+    def choices(self) -> Choices:
+        """What decisions can be filtered by, of the last day."""
+        with self._lock:
+            kinds, rules = list(self._sums.counts), list(self._sums.rules)
+        return Choices(
+            tuple(sorted({key[2] for key in kinds})),
+            tuple(sorted({key[3] for key in kinds} - {""})),
+            tuple(sorted({key[3] for key in rules})),
+        )
+
+    def span(self) -> tuple[int, int] | None:
+        """When the first and the last stored decision were made; None where there is none."""
+        with self._lock:
+            times = [row.time for row in self._decisions.values()]
+        return (min(times), max(times)) if times else None
+
+    def recorded(self, windows: Sequence[tuple[int, int]]) -> list[bool]:
+        """Of each window (from, before) whether decisions of it are stored."""
+        with self._lock:
+            times = [row.time for row in self._decisions.values()]
+        return [any(since <= time < until for time in times) for since, until in windows]
 
     def totals(self, since: int, by: Sequence[str] = ("action_type", "mode")) -> list[Total]:
         """Counts from the minute of `since` on."""

@@ -35,11 +35,12 @@ from supervisor_guards.embedded.schema import (
 )
 from supervisor_guards.embedded.transitions import OPEN
 
-_COMMON = {"outcome": "allow", "would_have": "allow", "status": "evaluated"}
+COMMON = {"outcome": "allow", "would_have": "allow", "status": "evaluated"}
 """What most rows say; the others are in a partial index."""
 
 
-def _decisions() -> Select[Any]:
+def select_decisions() -> Select[Any]:
+    """Decisions with their results, those that came later included."""
     columns = [decisions.c[name] for name in ("id", *rows.COLUMNS) if name != "result"]
     late = (
         select(events.c.kind)
@@ -52,7 +53,7 @@ def _decisions() -> Select[Any]:
 
 
 def decision(connection: Connection, action_id: str) -> StoredDecision | None:
-    row = connection.execute(_decisions().where(decisions.c.action_id == action_id)).mappings().first()
+    row = connection.execute(select_decisions().where(decisions.c.action_id == action_id)).mappings().first()
     return rows.stored(dict(row)) if row else None
 
 
@@ -64,15 +65,12 @@ def page(
     rule: str | None,
     filters: dict[str, Any],
 ) -> list[StoredDecision]:
-    query = _decisions()
+    query = select_decisions()
     for name, value in filters.items():
         if value is not None:
-            query = query.where(decisions.c[name] == value)
-            if name in _COMMON and value != _COMMON[name]:
-                # Said once more in the words of the partial index, so that the planner sees that it holds.
-                query = query.where(text(f"{decisions.name}.{name} <> '{_COMMON[name]}'"))
+            query = query.where(*equals(name, value))
     if rule is not None:
-        query = query.where(_has_rule(connection, rule))
+        query = query.where(has_rule(connection, rule))
     if before is not None:
         query = query.where(decisions.c.id < before)
     if after is not None:
@@ -81,7 +79,16 @@ def page(
     return [rows.stored(dict(row)) for row in connection.execute(query).mappings()]
 
 
-def _has_rule(connection: Connection, rule: str) -> Any:
+def equals(name: str, value: Any) -> list[Any]:
+    """That a decision has `value` in the column `name`, in words that let the planner use what index there is."""
+    said: list[Any] = [decisions.c[name] == value]
+    if name in COMMON and value != COMMON[name]:
+        said.append(text(f"{decisions.name}.{name} <> '{COMMON[name]}'"))  # the words of the partial index
+    return said
+
+
+def has_rule(connection: Connection, rule: str) -> Any:
+    """That the rule of this id hit."""
     if connection.dialect.name == "postgresql":
         return cast(decisions.c.rule_ids, JSONB).contains([rule])
     ids = func.json_each(decisions.c.rule_ids).table_valued("value")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from supervisor_guards.embedded import queries
+from supervisor_guards._desk import Choices, DecisionQuery, Page
+from supervisor_guards.embedded import queries, search
 from supervisor_guards.embedded.anchors import Anchor
 from supervisor_guards.embedded.authenticity import authentic
 from supervisor_guards.embedded.connections import Connections
@@ -51,6 +52,29 @@ class Reader:
         check_filters(filters)
         with self._connections.reading() as held:
             return queries.page(held, limit, before, after, rule, filters)
+
+    def find_decisions(self, query: DecisionQuery, limit: int, cursor: int | None) -> Page[StoredDecision]:
+        """A page of what `query` finds, newest first.
+
+        Filters that no index serves look through 20,000 rows at most; the page then says that it isn't complete.
+        """
+        with self._connections.reading() as held:
+            return search.find_decisions(held, query, limit, cursor)
+
+    def choices(self) -> Choices:
+        """What decisions can be filtered by, as far as the newest roll-ups know."""
+        with self._connections.reading() as held:
+            return search.choices(held)
+
+    def span(self) -> tuple[int, int] | None:
+        """When the first and the last stored decision were made; None where there is none."""
+        with self._connections.reading() as held:
+            return search.span(held)
+
+    def recorded(self, windows: Sequence[tuple[int, int]]) -> list[bool]:
+        """Of each window (from, before) of whole minutes whether decisions were recorded in it."""
+        with self._connections.reading() as held:
+            return search.recorded(held, windows)
 
     def totals(self, since: int, by: Sequence[str] = ("action_type", "mode")) -> list[Total]:
         """Counts from the minute of `since` on, by any of minute, app_id, action_type, route and mode."""

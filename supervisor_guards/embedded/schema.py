@@ -1,10 +1,13 @@
-"""The tables, once for SQLite and PostgreSQL. A change here needs a migration, and `VERSION` one more."""
+"""The tables, once for SQLite and PostgreSQL. A change here needs a migration, and `VERSION` one more.
+
+It needs a migration of the Django adapter's too: a test compares what the two make.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
 
-VERSION = 1
+VERSION = 2
 """What `PRAGMA user_version` (SQLite) or `sg_meta` (PostgreSQL) says when the schema is current."""
 
 metadata = MetaData()
@@ -170,10 +173,12 @@ latencies = Table(
 drops = Table(
     "sg_drops",
     metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
     Column("time", BigInteger, nullable=False),
     Column("count", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Index("sg_drops_time", "time"),
+    sqlite_autoincrement=True,
 )
 
 meta = Table(
@@ -189,7 +194,7 @@ BESIDE: tuple[Table, ...] = (segments, events, counts, rule_counts, latencies, d
 
 def conflict(table: Table) -> str:
     """What happens to a row of `BESIDE` that is there already: counts add up, anything else is an error."""
-    key = ", ".join(column.name for column in table.primary_key)
+    key = ", ".join(column.name for column in table.primary_key if column.autoincrement is not True)
     if not key or "count" not in table.c:
         return ""
     return f" ON CONFLICT ({key}) DO UPDATE SET count = {table.name}.count + excluded.count"

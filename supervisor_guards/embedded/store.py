@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
+from supervisor_guards._desk import Page, ReviewQuery
 from supervisor_guards._model import Result, ReviewState
-from supervisor_guards.embedded import queries, retention, reviews, transitions
+from supervisor_guards.embedded import queries, retention, reviews, search, transitions
 from supervisor_guards.embedded.connections import Connections
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.evidence import Sealer
@@ -30,9 +31,6 @@ from supervisor_guards.embedded.schema import reviews as review_table
 from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.errors import SupervisorBlocked
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Store"]
 
 T = TypeVar("T")
@@ -42,13 +40,21 @@ class Store(Reader):
     """Decisions, reviews and roll-ups in one database, shared by threads, forked children and processes.
 
     `url` is `sqlite:///PATH` or `postgresql://...`; `clock` gives microseconds since the epoch. All times
-    are in that unit. `sealer` makes the evidence; without one the record is unsigned. What a method wrote is
-    committed when it returns. Every method raises `StoreUnavailable` when the database fails it.
+    are in that unit. `sealer` makes the evidence; without one the record is unsigned. `migrated_by` is the command
+    that makes and upgrades the tables where the store doesn't. What a method wrote is committed when it returns.
+    Every method raises `StoreUnavailable` when the database fails it.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], int] = now_us, sealer: Sealer | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], int] = now_us,
+        sealer: Sealer | None = None,
+        migrated_by: str | None = None,
+    ) -> None:
         sealer = sealer or Sealer.unsigned()
-        super().__init__(Connections(url), sealer)
+        super().__init__(Connections(url, migrated_by), sealer)
         self._clock = clock
         self._driver = self._connections.driver
         self._ledger = Ledger(sealer, self._driver, clock)
@@ -234,6 +240,14 @@ class Store(Reader):
         self._expire_due()
         with self._connections.reading() as held:
             return queries.review_page(held, status, limit, before, after)
+
+    def find_reviews(
+        self, query: ReviewQuery, limit: int, cursor: int | None, oldest_first: bool = False
+    ) -> Page[Review]:
+        """A page of what `query` finds, newest first unless `oldest_first`."""
+        self._expire_due()
+        with self._connections.reading() as held:
+            return search.find_reviews(held, query, limit, cursor, oldest_first)
 
     def waiting(self) -> int:
         """How many reviews are pending."""

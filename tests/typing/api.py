@@ -31,6 +31,17 @@ from supervisor_guards import (
     supervised,
     supervised_async,
 )
+from supervisor_guards.testing import (
+    Answer,
+    Call,
+    ScriptedSupervisor,
+    allow,
+    deny,
+    down,
+    review,
+    scripted,
+    slow,
+)
 
 
 @supervised("refund")
@@ -155,6 +166,24 @@ def decisions(guard: Guard) -> None:
     assert_type(stats, Stats)
     assert_type(stats.decisions, int)
     assert_type(stats.latency.p99, int | None)
+
+
+def tested(scripted_supervisor: ScriptedSupervisor) -> None:
+    assert_type(scripted_supervisor.on("refund", deny("too-much", rule="cap"), allow()), ScriptedSupervisor)
+    scripted_supervisor.on("refund", lambda payload: deny() if payload["amount"] > 5 else allow())
+    scripted_supervisor.on("refund", "deny")  # type: ignore[arg-type]
+    scripted_supervisor.on("refund", lambda payload: "deny")  # type: ignore[arg-type, return-value]
+    assert_type(review("odd", approve_after=2, notes="fine"), Answer)
+    assert_type(slow(review(), deadline=0.1), Answer)
+    review(approve_after="two")  # type: ignore[arg-type]
+    assert_type(scripted_supervisor.calls, list[Call])
+    assert_type(scripted_supervisor.calls_of("refund")[0].payload, dict[str, Any])
+    scripted_supervisor.approve(notes="fine")
+    with scripted(down(), settings={"on_unavailable": "fail_open"}) as supervisor:
+        assert_type(supervisor, ScriptedSupervisor)
+        assert_type(Guard(supervisor=supervisor), Guard)
+    with scripted(settings=None):
+        pass
 
 
 plain: Callable[[str, int], float] = refund

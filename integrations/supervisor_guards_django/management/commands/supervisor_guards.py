@@ -9,7 +9,8 @@ from typing import Any
 from django.core.checks import ERROR, run_checks
 from django.core.management.base import BaseCommand, CommandError
 
-from supervisor_guards.web import ENGINE_COMMANDS, SETTING, run_command
+from supervisor_guards.errors import ConfigurationError
+from supervisor_guards.web import ENGINE_COMMANDS, run_command
 from supervisor_guards_django import conf
 from supervisor_guards_django.routes import audit
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         name, words = options["name"], _without_django_options(options["words"])
         if name in ENGINE_COMMANDS:
-            run_command(conf.current().config, name, words, "manage.py supervisor_guards")
+            self._engine(name, words)
             return
         parser = argparse.ArgumentParser(prog=f"manage.py supervisor_guards {name}")
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -59,12 +60,20 @@ class Command(BaseCommand):
         return "\n".join(problems)
 
     def _check(self, as_json: bool, strict: bool) -> str:
-        found = run_checks(tags=["supervisor_guards"])
+        found = run_checks(tags=["supervisor_guards"], databases=[])
         for one in found:
             row = {"id": one.id, "message": one.msg, "hint": one.hint}
             self.stdout.write(json.dumps(row) if as_json else f"{one.id}: {one.msg}\n    {one.hint}")
         bad = [one for one in found if strict or one.level >= ERROR]
-        return f"{len(bad)} problems in {SETTING}" if bad else ""
+        return f"{len(bad)} problems in {conf.SETTING}" if bad else ""
+
+    def _engine(self, name: str, words: list[str]) -> None:
+        """Run the engine's own command as if the settings were its environment. It exits with its own code."""
+        try:
+            config = conf.engine_config()
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        run_command(config, name, words, "manage.py supervisor_guards")
 
 
 def _without_django_options(words: list[str]) -> list[str]:
