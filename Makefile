@@ -23,7 +23,8 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-django test test-asgi-versions test-asgi-alone test-django-versions test-django-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
+.PHONY: help demo demo-django test test-asgi-versions test-asgi-alone test-django-versions test-django-alone \
+  test-flask-versions test-flask-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+: .*## ' Makefile | sed -E 's/^([a-z-]+): .*## /  make \1\t/' | expand -t 16
@@ -82,6 +83,14 @@ test-django-versions: $(VENV)/.stamp-base ## the Django adapter on the Django ve
 
 test-django-alone: $(VENV)/.stamp-base ## the Django adapter without REST framework, ninja and other frameworks
 	@$(PY) tests/integrations/versions.py django
+
+FLASK_ROWS ?= flask-3.0 flask-3.1
+
+test-flask-versions: $(VENV)/.stamp-base ## the Flask adapter on Flask 3.0 and 3.1
+	@set -e; for row in $(FLASK_ROWS); do $(PY) tests/integrations/versions.py $$row $(PYTEST_ARGS); done
+
+test-flask-alone: $(VENV)/.stamp-base ## the Flask adapter without other frameworks
+	@$(PY) tests/integrations/versions.py flask
 
 bench: $(VENV)/.stamp-test ## the table of docs/performance.md
 	$(PY) -m benchmarks

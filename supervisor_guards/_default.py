@@ -54,7 +54,11 @@ def make_guard(config: GuardConfig, where: str = "the settings") -> Guard:
     if problems and config.enforcement_mode == "shadow" and not config.enforces:
         logger.error("running in shadow on defaults; mend %s: %s", where, "; ".join(problems))
         config = GuardConfig(
-            app_id=config.app_id, policy=config.policy, database_url=config.database_url, state_dir=config.state_dir
+            app_id=config.app_id,
+            policy=config.policy,
+            database_url=config.database_url,
+            migrated_by=config.migrated_by,
+            state_dir=config.state_dir,
         )
     else:
         config.warn()

@@ -21,6 +21,7 @@ from supervisor_guards.web import (
     Tripwire,
     enforced,
     make_guard,
+    no_decision,
     no_guard,
 )
 from supervisor_guards_flask import conf
@@ -33,6 +34,10 @@ from supervisor_guards_flask.signals import announce
 from supervisor_guards_flask.visits import Place, Visit
 
 logger = logging.getLogger("supervisor_guards")
+
+MAX_PLACES = 10_000
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""What is kept of a route that takes every method: clients may invent more."""
 
 
 class Guarded:
@@ -48,16 +53,17 @@ class Guarded:
         self._lock = threading.Lock()
         self._given = given
         self._guard: Guard | None = None
-        self._places: dict[tuple[int, str], Place] = {}
+        if given is not None:
+            given.add_hook(functools.partial(announce, app))
+        self.places: dict[tuple[int, str], Place] = {}
+        """By the identity of a rule of Flask's map, and the method; each holds its rule, so none is another's."""
 
     def guard(self) -> Guard:
         """The application's guard. Raises `ConfigurationError` where it can't be made and more than shadow is asked."""
         if self._guard is None:
             with self._lock:
                 if self._guard is None:
-                    made = self._given or make_guard(self.settings.config, f"the settings of {self.app.name!r}")
-                    made.add_hook(functools.partial(announce, self.app))
-                    self._guard = made
+                    self._guard = self._given or self._made()
         return self._guard
 
     def close(self) -> None:
@@ -67,6 +73,11 @@ class Guarded:
         if made is not None and made is not self._given:
             made.close()
 
+    def _made(self) -> Guard:
+        made = make_guard(self.settings.config, f"the settings of {self.app.name!r}")
+        made.add_hook(functools.partial(announce, self.app))
+        return made
+
     def place_of(self, request: Any) -> Place:
         """Where in Flask's map a matched request is, and what guards that place.
 
@@ -74,14 +85,15 @@ class Guarded:
         """
         url_rule, method = request.url_rule, request.method
         view = self.app.view_functions.get(url_rule.endpoint)
-        place = self._places.get((id(url_rule), method))
+        place = self.places.get((id(url_rule), method))
         if place is None or place.view is not view or place.url_rule is not url_rule:
-            rules = rules_for(self.settings.rules, method, url_rule, view)
-            actions = frozenset(rule.action for rule in rules)
-            delegated = actions & own_actions(view, method)
-            place = Place(url_rule, view, rules, own_rules(view, method), delegated)
-            if len(self._places) < 10_000 and method in url_rule_methods(url_rule):
-                self._places[(id(url_rule), method)] = place
+            place = Place(url_rule, method, view)
+            if not is_automatic(url_rule, method):
+                rules = rules_for(self.settings.rules, method, url_rule, view)
+                delegated = frozenset(rule.action for rule in rules) & own_actions(view, method)
+                place = Place(url_rule, method, view, rules, own_rules(view, method), delegated)
+            if len(self.places) < MAX_PLACES and method in (url_rule.methods or _METHODS):
+                self.places[(id(url_rule), method)] = place
         return place
 
     def visit(self, request: Any, place: Place, path: Mapping[str, Any]) -> Visit:
@@ -128,6 +140,12 @@ class Guarded:
             return None
         return self.answer(PayloadUnusable("deny", ["unresolved-route"]), request)
 
+    def broken(self, request: Any, error: Exception) -> Any:
+        """The answer where we failed ourselves before anything was asked; None where all is in shadow."""
+        if not self.settings.enforces:
+            return None
+        return self.answer(no_decision(error, label(request)), request)
+
     def answer(
         self, error: GuardError, request: Any, action: str | None = None, facts: RequestFacts | None = None
     ) -> Response:
@@ -152,9 +170,9 @@ class Guarded:
         return terms.mode != "shadow"
 
 
-def url_rule_methods(url_rule: Any) -> frozenset[str] | set[str]:
-    """The methods of a rule of Flask's map; only the usual ones where it takes any, as clients may invent them."""
-    return url_rule.methods or frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+def is_automatic(url_rule: Any, method: str) -> bool:
+    """Whether Flask answers such a request itself."""
+    return method == "OPTIONS" and getattr(url_rule, "provide_automatic_options", False)
 
 
 def guarded_of(app: Flask) -> Guarded | None:

@@ -48,7 +48,7 @@ def supervised_view(
         if isinstance(view, type):
             own: Any = view
             own.dispatch_request = _guarded(own.dispatch_request, rule)
-            return view
+            return cast(F, view)
         if not callable(view):
             raise TypeError(f"supervised_view({action!r}) needs a view, not {view!r}")
         return cast(F, register(_guarded(view, rule), action, mode))

@@ -16,7 +16,7 @@ from supervisor_guards_flask.application import Guarded
 from supervisor_guards_flask.checks import look_over
 from supervisor_guards_flask.judging import observe
 from supervisor_guards_flask.streaming import answered
-from supervisor_guards_flask.visits import Visit, visit_of
+from supervisor_guards_flask.visits import Place, Visit, visit_of
 
 logger = logging.getLogger("supervisor_guards")
 _context = request_ctx._get_current_object  # type: ignore[attr-defined]
@@ -42,8 +42,9 @@ def install(app: Flask, guarded: Guarded) -> None:
 
 def _noting(guarded: Guarded) -> Any:
     looked = False
+    places, views = guarded.places, guarded.app.view_functions
 
-    def supervisor_guards_note(endpoint: str | None, values: Mapping[str, Any] | None) -> None:
+    def supervisor_guards_note(endpoint: Any, values: Mapping[str, Any] | None) -> None:
         nonlocal looked
         if not looked:
             looked = True
@@ -51,34 +52,46 @@ def _noting(guarded: Guarded) -> Any:
         context = _context()
         request = context.request
         url_rule = request.url_rule
-        if url_rule is None or _is_automatic(request):
+        if url_rule is None:
             return
-        try:
-            place = guarded.place_of(request)
-            if place.rules or place.own:
-                context.__dict__[STATE_KEY] = guarded.visit(request, place, dict(values or {}))
-            else:
-                context.__dict__[STATE_KEY] = url_rule
-        except Exception as error:
-            logger.error("it can't be told what guards a request", exc_info=True)
-            context.__dict__[STATE_KEY] = error
+        place = places.get((id(url_rule), request.method))
+        if place is None or place.view is not views.get(endpoint) or place.url_rule is not url_rule or place.guarded:
+            _note(guarded, context, values)
+        else:
+            context.__dict__[STATE_KEY] = place
 
     return supervisor_guards_note
+
+
+def _note(guarded: Guarded, context: Any, values: Mapping[str, Any] | None) -> Any:
+    """Keep with the request what guards it: a visit, a place where nothing does, or the error that hides it."""
+    try:
+        place = guarded.place_of(context.request)
+        found: Any = guarded.visit(context.request, place, dict(values or {})) if place.guarded else place
+    except Exception as error:
+        logger.error("it can't be told what guards a request", exc_info=True)
+        found = error
+    context.__dict__[STATE_KEY] = found
+    return found
 
 
 def _asking(guarded: Guarded) -> Any:
     def supervisor_guards_ask() -> Any:
         context = _context()
+        request = context.request
         found = context.__dict__.get(STATE_KEY)
+        if type(found) is Place:
+            if found.url_rule is request.url_rule and found.method == request.method:
+                return None
+        elif found is None and request.url_rule is None:
+            return None if request.routing_exception is not None else guarded.unresolved(request)
+        if type(found) is not Visit or not found.place.is_of(request):
+            found = _note(guarded, context, request.view_args)  # a hook before us has changed the route
         if type(found) is Visit:
             found.asked = True
-            return guarded.judge(context.request, found)
-        request = context.request
-        if isinstance(found, Exception):
-            return guarded.unresolved(request)
-        if found is None and request.url_rule is None and request.routing_exception is None:
-            return guarded.unresolved(request)
-        return None
+            found.path = {**found.path, **(request.view_args or {})}
+            return guarded.judge(request, found)
+        return guarded.broken(request, found) if isinstance(found, Exception) else None
 
     return supervisor_guards_ask
 
@@ -92,7 +105,7 @@ def _leaving(guarded: Guarded) -> Any:
                 answered(found, context.request, response)
                 if found.asked:  # otherwise a hook has answered before us, and no view ran
                     _compare(guarded, context.request, found, response)
-            elif found is not context.request.url_rule:
+            elif type(found) is not Place or found.url_rule is not context.request.url_rule:
                 _compare(guarded, context.request, None, response)
         except Exception:
             logger.error("an answer could not be looked at", exc_info=True)
@@ -130,12 +143,7 @@ def _refusing(guarded: Guarded) -> Any:
 
 def _compare(guarded: Guarded, request: Any, visit: Visit | None, response: Response) -> None:
     """Whether what was answered is what was asked about. A redirect or an error is no sign that a view ran."""
-    if request.url_rule is None or request.routing_exception is not None or _is_automatic(request):
+    if request.url_rule is None or request.routing_exception is not None:
         return
     if 200 <= response.status_code < 300:
         guarded.trip(request, visit)
-
-
-def _is_automatic(request: Any) -> bool:
-    """Whether Flask answers the request itself, as it does for OPTIONS."""
-    return request.method == "OPTIONS" and getattr(request.url_rule, "provide_automatic_options", False)

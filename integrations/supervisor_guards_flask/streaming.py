@@ -27,12 +27,13 @@ def answered(visit: Visit, request: Any, response: Response) -> None:
     parts = Parts(response.response)
     response.response = parts
     visit.streaming = True
-    result = visit.result
 
     @response.call_on_close
     def closed() -> None:
         visit.streaming = False
-        visit.settle(result if parts.finished else "raised")
+        if not parts.finished:
+            visit.result = "raised"
+        visit.settle(visit.result or "raised")
 
 
 class Parts:

@@ -20,10 +20,20 @@ class Place(msgspec.Struct, frozen=True):
     """A route of Flask's map and a method, with what guards it. `view` is the function that was looked at."""
 
     url_rule: Any
+    method: str
     view: Any
     rules: tuple[RouteRule, ...] = ()
     own: tuple[RouteRule, ...] = ()
     delegated: frozenset[str] = frozenset()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether anything is asked here."""
+        return bool(self.rules or self.own)
+
+    def is_of(self, request: Any) -> bool:
+        """Whether `request` is still one to this place."""
+        return self.url_rule is request.url_rule and self.method == request.method
 
 
 class Visit(RequestState):

@@ -229,3 +229,16 @@ def test_a_login_in_the_session_is_the_applications_matter(tmp_path: Path) -> No
     with guarded(app, settings) as guard:
         send(app, "POST", "/refunds/o-1", b'{"amount": 1}', [*JSON, ("x-user", "ann")])
         assert rows(guard)[0].subject == "ann"
+
+
+def test_what_a_client_sends_is_no_line_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither by path nor by name: one record each, without control characters."""
+    app = contract_app([])
+    with guarded(app, guards(tmp_path, USER_RESOLVER=who, RAISE_ERRORS=False)) as guard:
+        for sent in ("a%0Ab", "a%1b[31mb", "a%E2%80%A8b", "a%0d%0aERROR b"):
+            headers = [*JSON, ("x-user", "ann\u2028\x1b[31m".encode().decode("latin-1"))]
+            assert send(app, "POST", f"/refunds/{sent}", b'{"amount": 20000}', headers).status_code in (403, 404)
+        assert guard.flush()
+    lines = [record.getMessage() for record in caplog.records if record.name == "supervisor_guards"]
+    assert lines
+    assert all(line.isprintable() for line in lines)

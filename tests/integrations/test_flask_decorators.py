@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from flask import Blueprint, Flask, request
 from flask.views import MethodView, View
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from supervisor_guards.errors import ConfigurationError
 from supervisor_guards_flask import SupervisorGuards, audit, get_decision, supervised_exempt, supervised_view
@@ -72,11 +73,6 @@ FORMS: dict[str, Any] = {
 }
 
 
-def in_order(guard: Any) -> list[Any]:
-    """The decisions in the order in which they were made; allows are stored in batches, later than refusals."""
-    return sorted(rows(guard), key=lambda row: row.action_id)
-
-
 def application(view: Any) -> Flask:
     app = Flask("decorated")
     app.add_url_rule("/refunds", "view", view, methods=None if hasattr(view, "view_class") else ["POST"])
@@ -94,8 +90,9 @@ def test_each_call_is_asked_about_once(form: str, mode: str, ruled: bool, tmp_pa
         assert send(app, "POST", "/refunds", SMALL, JSON).text == "2"
         answer = send(app, "POST", "/refunds", LARGE, JSON)
         assert answer.status_code == (403 if mode == "enforce" else 200)
-        stored = [(row.would_have or row.outcome, row.result) for row in in_order(guard)]
-        assert stored == [("allow", "returned"), ("deny", "not-run" if mode == "enforce" else "returned")]
+        stored = {(row.would_have or row.outcome, row.result) for row in rows(guard)}
+        assert stored == {("allow", "returned"), ("deny", "not-run" if mode == "enforce" else "returned")}
+        assert guard.stats().decisions == 2
         assert app.extensions["supervisor_guards"].tripwire.guard_bypass_total == 0
 
 
@@ -267,7 +264,17 @@ def test_plain_guards_on_a_view_are_asked_beside_the_rule(tmp_path: Path) -> Non
     with guarded(app, guards(tmp_path)) as guard:
         answer = send(app, "POST", "/refunds/o-1", SMALL, JSON)
         assert (answer.status_code, json.loads(answer.data)["type"].rpartition("/")[2]) == (403, "denied")
-        assert [(row.outcome, row.route, row.result) for row in in_order(guard)] == [
+        assert {(row.outcome, row.route, row.result) for row in rows(guard)} == {
             ("allow", "POST /refunds/<order_id>", "raised"),
             ("deny", "POST /refunds/<order_id>", "not-run"),
-        ]
+        }
+
+
+def test_applications_mounted_beside_are_listed_as_opaque(tmp_path: Path) -> None:
+    """No rule of the outer one reaches there; an inner Flask application has an extension of its own."""
+    app, inner = Flask("outer"), application(function)
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/inner": inner})  # type: ignore[method-assign]
+    with guarded(app, guards(tmp_path / "outer", RULES=[])), guarded(inner, guards(tmp_path / "inner", RULES=[])):
+        (mount,) = audit(app).unguarded
+        assert (mount.template, mount.opaque, mount.names) == ("/inner", True, ("decorated",))
+        assert send(app, "POST", "/inner/refunds", LARGE, JSON).status_code == 403

@@ -1,9 +1,9 @@
 """The adapters' tests on other versions: `python tests/integrations/versions.py ROW [PYTEST ARGUMENTS]`.
 
-Each row has an environment of its own in `.venvs/asgi-ROW` or `.venvs/django-ROW`, made anew. `floor` and `middle` run
-the ASGI adapter's tests that need no server, the numbered rows those of Django's; `starlette`, `bare` and `django`
-check that an adapter works where other frameworks are missing. What the suite itself is installed with is the newest
-row that its Python can have. The standard library is enough to run this file.
+Each row has an environment of its own in `.venvs/ADAPTER-ROW`, made anew. `floor` and `middle` run the ASGI adapter's
+tests that need no server, `5.2` to `6.1` those of Django's and `flask-3.0` and `flask-3.1` those of Flask's;
+`starlette`, `bare`, `django` and `flask` check that an adapter works where other frameworks are missing. What the suite
+itself is installed with is the newest row that its Python can have. The standard library is enough to run this file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TESTED = {
+ASGI = {
     # The last with flat routes, on the first Starlette that has the fix for CVE-2026-48710.
     "floor": ("starlette==1.0.1", "fastapi>=0.136,<0.137"),
     # Route trees, and plain Starlette without `scope["route"]`.
@@ -26,6 +26,10 @@ DJANGO = {
     # These need Python 3.12.
     "6.0": ("django>=6.0,<6.1",),
     "6.1": ("django>=6.1,<6.2",),
+}
+FLASK = {
+    "flask-3.0": ("flask[async]>=3.0,<3.1", "werkzeug>=3.0,<3.1"),
+    "flask-3.1": ("flask[async]>=3.1,<3.2", "werkzeug>=3.1,<3.2"),
 }
 STARLETTE_ALONE = """
 import asyncio, importlib, importlib.util, pkgutil
@@ -110,22 +114,41 @@ except ImportError as error:
 else:
     raise AssertionError("imported without Starlette")
 """
+FLASK_ALONE = """
+import importlib, importlib.util, pkgutil
+assert not any(map(importlib.util.find_spec, ("django", "starlette", "fastapi", "flask_login")))
+import supervisor_guards_flask
+for module in pkgutil.iter_modules(supervisor_guards_flask.__path__, "supervisor_guards_flask."):
+    importlib.import_module(module.name)
+from flask import Flask
+from supervisor_guards_flask import SupervisorGuards, supervised_view
+
+app = Flask("alone")
+app.config["SUPERVISOR_GUARDS"] = {"DATABASE": "memory:", "RULES": [{"route": "POST /refunds", "action": "refund"}]}
+guards = SupervisorGuards(app)
+app.post("/refunds")(supervised_view("export")(lambda: "ran"))
+assert app.test_client().post("/refunds", json={}).text == "ran"
+assert guards.guard(app).flush() and guards.guard(app).stats().decisions == 2
+guards.close(app)
+"""
 ALONE = {
     "starlette": (".[asgi]", STARLETTE_ALONE),
     "bare": (".", NOTHING),
     "django": (".[django]", DJANGO_ALONE),
+    "flask": (".[flask]", FLASK_ALONE),
 }
+TESTED = {"asgi": ASGI, "django": DJANGO, "flask": FLASK}
 
 
 def main(row: str, arguments: list[str]) -> int:
     """Make the row's environment and run what belongs to it; the exit status."""
-    adapter = "django" if row in (*DJANGO, "django") else "asgi"
+    adapter = next((name for name, rows in TESTED.items() if row in rows), "alone")
     folder = ROOT / ".venvs" / f"{adapter}-{row}"
     if row in ALONE:
         package, program = ALONE[row]
         python = environment(folder, "-e", package)
         return subprocess.call([python, "-W", "error", "-c", program], cwd=folder)
-    python = environment(folder, "-e", ".", "--group", "test", *(TESTED | DJANGO)[row])
+    python = environment(folder, "-e", ".", "--group", "test", *TESTED[adapter][row])
     files = sorted(
         path for path in (ROOT / "tests" / "integrations").glob(f"test_{adapter}_*.py") if "servers" not in path.name
     )
@@ -148,7 +171,7 @@ def environment(folder: Path, *packages: str) -> str:
 
 
 if __name__ == "__main__":
-    rows = (*TESTED, *DJANGO, *ALONE)
+    rows = (*ASGI, *DJANGO, *FLASK, *ALONE)
     if len(sys.argv) < 2 or sys.argv[1] not in rows:
         sys.exit(f"{__doc__}\nROW is one of {', '.join(rows)}")
     sys.exit(main(sys.argv[1], sys.argv[2:]))
