@@ -17,9 +17,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from supervisor_guards._flow import NotNow
+
 logger = logging.getLogger("supervisor_guards")
 
 _BATCH = 1_000
+_ADDED = 10_000
 _SILENCE = 60.0
 """Seconds between two lines about a full queue."""
 _FORK_SECONDS = 5.0
@@ -30,8 +33,9 @@ _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 class Worker:
     """Feeds `handle` with batches on one daemon thread per process, started by the first `put`.
 
-    `handle(batch, final)` may raise; the batch then counts as dropped. `capacity` bounds items, `max_bytes`
-    the sizes given to `put`. With `inline`, everything is handled in `put` (for tests). `idle` runs on the
+    `handle(batch, final)` may raise; the batch then counts as dropped. What it raises `NotNow` about goes back to the
+    head of the queue, for as long as that says or until somebody wants the queue empty. `capacity` bounds items,
+    `max_bytes` the sizes given to `put`. With `inline`, everything is handled in `put` (for tests). `idle` runs on the
     thread between batches, `forked` in a forked child, which begins with an empty queue.
     """
 
@@ -64,6 +68,7 @@ class Worker:
         self._seen_refused = 0
         self._told = -_SILENCE
         self._failing = False
+        self._not_before = 0.0
         self._lock = threading.Lock()
         self._handling = threading.RLock()  # a hook that makes a guarded call comes back here
         self._wake = threading.Event()
@@ -84,7 +89,13 @@ class Worker:
         return True
 
     def add(self, item: Any) -> None:
-        """Queue `item` whatever the room: for what belongs to an item that was handled, and is paced by that."""
+        """Queue `item` where `put` has no room: for what belongs to an item that was handled, and is paced by that.
+
+        While nothing can be handled there is an end to that too: as many again as the queue holds, and no fewer than
+        10,000. What is beyond is lost; the item itself was handled.
+        """
+        if len(self._queue) >= self._capacity + max(self._capacity, _ADDED):
+            return
         self._queue.append((item, 0))
         if self._thread is None:
             self._start()
@@ -107,6 +118,7 @@ class Worker:
             return not self._queue
         done = threading.Event()
         self._queue.append((done, 0))
+        self._not_before = 0.0
         self._wake.set()
         return done.wait(timeout)
 
@@ -160,8 +172,9 @@ class Worker:
         if self._is_stuck():
             return
         with self._handling:
-            while self._queue:
+            while self._queue and (final or time.monotonic() >= self._not_before):
                 batch: list[Any] = []
+                sizes: dict[int, int] = {}
                 flushed: list[threading.Event] = []
                 try:
                     while len(batch) < _BATCH:
@@ -171,15 +184,24 @@ class Worker:
                             flushed.append(item)
                         else:
                             batch.append(item)
+                            sizes[id(item)] = size
                 except IndexError:
                     self._bytes = 0  # `+=` of racing callers may lose an update; an empty queue is the truth
-                if batch:
-                    self._handled(batch, final)
+                left = self._handled(batch, final) if batch else ()
+                if left:
+                    # Of a flush that was asked for meanwhile, nothing is done before what came before it.
+                    self._queue.extendleft((event, 0) for event in flushed)
+                    self._queue.extendleft((item, sizes.get(id(item), 0)) for item in reversed(left))
+                    self._bytes += sum(sizes.get(id(item), 0) for item in left)
+                    continue
                 for event in flushed:
                     event.set()
 
-    def _handled(self, batch: list[Any], final: bool) -> None:
-        """Store `batch`. Each kind of loss is logged when it begins, and only counted while it goes on."""
+    def _handled(self, batch: list[Any], final: bool) -> Sequence[Any]:
+        """Store `batch`; what is left of it.
+
+        Each kind of loss is logged when it begins, and only counted while it goes on.
+        """
         refused = self._refused - self._seen_refused
         now = time.monotonic()
         if refused and now - self._told >= _SILENCE:
@@ -188,6 +210,14 @@ class Worker:
             logger.error("the queue was full: %d decisions were not recorded; more are only counted", refused)
         try:
             self._handle(batch, final)
+        except NotNow as later:
+            if not final:
+                self._not_before = time.monotonic() + later.seconds
+                return later.left
+            lost = len(later.left) + sum(1 for item, _ in self._queue if not isinstance(item, threading.Event))
+            self._queue.clear()
+            self.dropped += lost
+            logger.error("%d decisions were not recorded: the supervisor did not take them", lost)
         except Exception:
             self.dropped += len(batch)
             if not self._failing:
@@ -195,6 +225,7 @@ class Worker:
             self._failing = True
         else:
             self._failing = False
+        return ()
 
 
 def _quietly(call: Callable[[], None]) -> None:

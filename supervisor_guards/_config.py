@@ -12,13 +12,16 @@ from typing import Any, Literal
 
 import msgspec
 
+from supervisor_guards import _address
 from supervisor_guards._model import MODES, ON_REVIEW, ON_UNAVAILABLE, Mode, OnReview, OnUnavailable
 from supervisor_guards._settings import from_environment, given, setting, suggestion
 from supervisor_guards.errors import ConfigurationError
 
 logger = logging.getLogger("supervisor_guards")
 
-ACTION_KEYS = ("mode", "on_review", "on_unavailable", "sample_percent", "review_timeout_seconds")
+ACTION_KEYS = (
+    "mode", "on_review", "on_unavailable", "sample_percent", "review_timeout_seconds", "evaluate_timeout_seconds",
+)  # fmt: skip
 _CHOICES: dict[str, tuple[str, ...]] = {
     "enforcement_mode": MODES,
     "mode": MODES,
@@ -31,6 +34,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _MAY_BE_ZERO = ("review_timeout_seconds", "review_window_seconds")
 _DURATIONS = (
     *_MAY_BE_ZERO, "review_poll_interval_seconds", "review_expires_seconds", "anchor_interval_seconds",
+    "evaluate_timeout_seconds", "breaker_seconds",
 )  # fmt: skip
 
 
@@ -56,18 +60,50 @@ class GuardConfig:
     """The settings of one `Guard`. `problems()` says what is wrong with them; `Guard` refuses to start then."""
 
     base_url: str | None = setting(None, "BASE_URL", "Where the supervisor service is; unset means embedded.")
-    app_id: str = setting("", "APP_ID", "This application's id; part of the sampling key and of every row.")
+    app_id: str = setting("", "APP_ID", "This application's id: at the service, in the sampling key and in every row.")
     shared_secret: str | None = dataclasses.field(
         default=None,
         repr=False,
         metadata={
             "env": "SUPERVISOR_SECRET",
-            "doc": "The integration's secret at the service; not used by the embedded supervisor.",
+            "doc": "This application's secret at the service: signs its tokens and keys its digests.",
             "unit": "",
             "kind": "text",
         },
     )
     scopes: tuple[str, ...] = setting((), "SCOPES", "Scopes asked of the service.", kind="list")
+    reviewer_token: str | None = dataclasses.field(
+        default=None,
+        repr=False,
+        metadata={
+            "env": "SUPERVISOR_REVIEWER_TOKEN",
+            "doc": "A reviewer's token at the service; without one its reviews can only be read from here.",
+            "unit": "",
+            "kind": "text",
+        },
+    )
+    allow_http: bool = setting(
+        False, "ALLOW_HTTP", "Speak plain HTTP to a service on another machine: payloads and tokens in the clear.",
+        kind="flag",
+    )  # fmt: skip
+    ca_file: str | None = setting(
+        None, "CA_FILE", "PEM file of the authorities that may vouch for the service; else those of certifi."
+    )
+    evaluate_timeout_seconds: float = setting(
+        2.0, "EVALUATE_TIMEOUT_SECONDS", "How long one evaluation by the service may take, connecting and retries "
+        "included.", unit="s", kind="number",
+    )  # fmt: skip
+    breaker_failures: int = setting(
+        5, "BREAKER_FAILURES", "After this many failures in a row the service isn't asked for a while.",
+        unit="failures", kind="integer",
+    )  # fmt: skip
+    breaker_seconds: float = setting(
+        1.0, "BREAKER_SECONDS", "How long that is; then one call at a time asks again.", unit="s", kind="number"
+    )
+    max_connections: int = setting(
+        32, "MAX_CONNECTIONS", "Connections to the service at once, in one process or event loop.",
+        unit="connections", kind="integer",
+    )  # fmt: skip
     enforcement_mode: Mode = setting("shadow", "ENFORCEMENT_MODE", "`shadow`, `sample` or `enforce`.")
     sample_percent: int = setting(
         10,
@@ -78,7 +114,7 @@ class GuardConfig:
     )
     actions: Mapping[str, Mapping[str, Any]] = setting(
         dict, None, "Per action type: `mode`, `on_review`, `on_unavailable`, `sample_percent`, "
-        "`review_timeout_seconds`."
+        "`review_timeout_seconds`, `evaluate_timeout_seconds`."
     )  # fmt: skip
     default_on_review: OnReview | None = setting(
         None, "ON_REVIEW", "`block`, `fail_closed`, `fail_open` or `shadow`. Unset: `block`, and `fail_closed` "
@@ -247,20 +283,33 @@ class GuardConfig:
         if self.retention_days is not None and not (_is_number(self.retention_days) and self.retention_days > 0):
             found.append(f"{_name('retention_days')}={self.retention_days!r}: give a number of days greater than 0")
         found += _bad_percent(_name("sample_percent"), self.sample_percent)
-        for name in ("max_payload_bytes", "queue_size", "queue_bytes"):
+        for name in ("max_payload_bytes", "queue_size", "queue_bytes", "breaker_failures", "max_connections"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 found.append(f"{_name(name)}={value!r}: give a whole number of at least 1")
         found += self._action_problems()
         return found
 
-    def embedded_problems(self) -> list[str]:
-        """What keeps these settings from running on the embedded supervisor; in shadow that is only a warning."""
-        if not self.enforces:
-            return []
-        if self.base_url:
-            return [_NO_REMOTE.format(self.base_url)]
-        return [_NO_URL] if self.app_id or self.shared_secret else []
+    @property
+    def remote(self) -> bool:
+        """Whether the service at `base_url` is the supervisor."""
+        return bool(self.base_url) and not self.service_problems()
+
+    def service_problems(self) -> list[str]:
+        """What keeps these settings from reaching the service they ask for; in shadow that is only a warning."""
+        if not self.base_url:
+            return [_NO_URL] if self.app_id or self.shared_secret else []
+        missing = [_name(name) for name in ("app_id", "shared_secret") if not getattr(self, name)]
+        found = _address.problems(_name("base_url"), self.base_url, self.allow_http)
+        if missing:
+            names = " and ".join(missing)
+            found.append(
+                f"{_name('base_url')} names a service, but not set: {names}. Set what the service gave this "
+                "application, or remove base_url to use the embedded supervisor"
+            )
+        if self.ca_file and not Path(self.ca_file).is_file():
+            found.append(f"{_name('ca_file')}={self.ca_file!r}: there is no such file")
+        return found
 
     def _action_problems(self) -> list[str]:
         if not isinstance(self.actions, Mapping):
@@ -279,18 +328,17 @@ class GuardConfig:
                     found.append(f"{setting_name}={value!r}: choose one of {_choices(key)}")
                 elif key == "sample_percent":
                     found += _bad_percent(setting_name, value)
-                elif key == "review_timeout_seconds":
-                    found += _bad_duration(setting_name, value, zero=True)
+                elif key in ("review_timeout_seconds", "evaluate_timeout_seconds"):
+                    found += _bad_duration(setting_name, value, zero=key in _MAY_BE_ZERO)
         return found
 
     def warn(self) -> None:
         """Log what works but is probably not meant, and the kill switch when it is on."""
         if self.force_shadow:
             logger.warning("SUPERVISOR_FORCE_SHADOW is on: every action runs in shadow, nothing is enforced")
-        if self.base_url and not self.enforces:
-            logger.warning("%s; running on the embedded supervisor in shadow", _NO_REMOTE.format(self.base_url))
-        elif (self.app_id or self.shared_secret) and not self.enforces:
-            logger.warning("%s; running on the embedded supervisor in shadow", _NO_URL)
+        problems = [] if self.enforces else self.service_problems()
+        if problems:
+            logger.warning("%s; running on the embedded supervisor in shadow", "; ".join(problems))
 
     def policy_path(self) -> Path | None:
         """The policy in use: the one named, else `supervisor.yaml` in the working directory, else None."""
@@ -304,10 +352,6 @@ _NO_URL = (
     "an app id or secret is set but no base_url (SUPERVISOR_BASE_URL): "
     "name the service, or remove app_id and shared_secret (SUPERVISOR_APP_ID, SUPERVISOR_SECRET) to use the "
     "embedded supervisor"
-)
-_NO_REMOTE = (
-    "base_url (SUPERVISOR_BASE_URL) is {!r}, but this version has no remote supervisor yet: remove it to use the "
-    "embedded one"
 )
 
 

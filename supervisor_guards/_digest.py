@@ -1,4 +1,4 @@
-"""What an approval is bound to: a keyed digest of action type and content."""
+"""What an approval is bound to: a keyed digest of action type and content; and how keys are made from one."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def digest(key: bytes, action_type: str, snapshot: Snapshot) -> str | None:
     content = snapshot.full_hash or hashlib.blake2b(snapshot.body, digest_size=32).digest()
     material = action_type.encode("utf-8", "surrogatepass") + b"\0" + content
     return hmac.digest(key, material, "sha256").hex()
+
+
+def hkdf(master: bytes, info: bytes) -> bytes:
+    """HKDF-SHA256 (RFC 5869) without salt, to one block: 32 bytes."""
+    extracted = hmac.digest(bytes(hashlib.sha256().digest_size), master, "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")

@@ -6,7 +6,7 @@ for async callers. A failing effect is thrown into the flow, so the failure poli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -42,9 +42,13 @@ class Evaluate(msgspec.Struct, frozen=True):
 
 
 class Recheck(msgspec.Struct, frozen=True):
-    """Ask where a review stands. Replies with a `ReviewState`."""
+    """Ask where a review stands. Replies with a `ReviewState`.
+
+    A supervisor that can may keep the question for `hold` seconds, until something changes.
+    """
 
     action_id: str
+    hold: float = 0.0
 
     def __iter__(self) -> Flow[ReviewState]:
         return (yield self)  # type: ignore[no-any-return]
@@ -87,6 +91,18 @@ class Unrecorded(SupervisorUnavailable):
     def __init__(self, verdict: Verdict, cause: Exception) -> None:
         super().__init__(str(cause))
         self.verdict = verdict
+
+
+class NotNow(Exception):
+    """Raised by `Supervisor.record` and `report` where nothing can be stored at the moment.
+
+    Of what was given, `left` is to be given again after `seconds`; the rest is stored.
+    """
+
+    def __init__(self, left: Sequence[Any], seconds: float) -> None:
+        super().__init__(f"{len(left)} decisions wait {seconds:g} s")
+        self.left = left
+        self.seconds = seconds
 
 
 def decide(entry: Entry, terms: Terms, clock: Callable[[], float], enqueue: Callable[[Entry], bool]) -> Flow[Decision]:
@@ -136,8 +152,9 @@ def _waited(action: Action, verdict: Verdict, terms: Terms, clock: Callable[[], 
     action_id = _id(action, verdict)
     deadline = clock() + terms.review_timeout_seconds
     while True:
+        asked = clock()
         try:
-            state = yield from Recheck(action_id)
+            state = yield from Recheck(action_id, max(0.0, deadline - asked))
         except Exception:
             state = ReviewState(action_id, "pending")
         if state.status == "approved":
@@ -147,11 +164,13 @@ def _waited(action: Action, verdict: Verdict, terms: Terms, clock: Callable[[], 
             reasons = (*verdict.reasons, f"review-{state.status}", *notes)
             kind = ReviewRejected if state.status == "rejected" else ApprovalInvalid
             return _refused(action, verdict, kind, Outcome.REVIEW, reasons)
-        remaining = deadline - clock()
+        now = clock()
+        remaining = deadline - now
         if remaining <= 0:
             reasons = (*verdict.reasons, f"review-timeout-after-{terms.review_timeout_seconds:g}s")
             return _refused(action, verdict, ReviewTimedOut, Outcome.REVIEW, reasons)
-        yield from Wait(min(terms.review_poll_interval_seconds, remaining))
+        # A question that was kept has waited already.
+        yield from Wait(max(0.0, min(terms.review_poll_interval_seconds - (now - asked), remaining)))
 
 
 def _unready(approvals: tuple[str, ...]) -> Flow[SupervisorBlocked | None]:

@@ -13,7 +13,7 @@ from supervisor_guards._binding import Call
 from supervisor_guards._config import GuardConfig, Terms
 from supervisor_guards._context import Facts, current_approval, current_facts, current_observed
 from supervisor_guards._desk import Desk, HasDesk, NoDesk
-from supervisor_guards._flow import Flow, decide
+from supervisor_guards._flow import Flow, NotNow, decide
 from supervisor_guards._ids import new_action_id
 from supervisor_guards._model import Action, Decision, Entry, Outcome, Result, Snapshot, Supervisor, Verdict
 from supervisor_guards._payload import snapshot
@@ -44,10 +44,10 @@ def stand_in(supervisor: Supervisor | None) -> Supervisor | None:
 class Guard:
     """One check in front of risky actions.
 
-    `config` is read from the environment when it is None. `supervisor` answers; by default the embedded one.
-    Nothing is opened before the first guarded call, unless something is enforced: then the policy and the
-    store are checked here, and `ConfigurationError` lists every fault. `inline` does the background work in
-    the caller, for tests.
+    `config` is read from the environment when it is None. `supervisor` answers; by default the service at `base_url`,
+    else the embedded one. Nothing is opened before the first guarded call, unless the embedded one enforces something:
+    then the policy and the store are checked here, and `ConfigurationError` lists every fault. `inline` does the
+    background work in the caller, for tests.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class Guard:
         if supervisor is None and _stand_in is not None:
             supervisor, inline = _stand_in, True
         problems = self.config.problems()
-        if supervisor is None:
-            problems += self.config.embedded_problems()
+        if supervisor is None and self.config.enforces:
+            problems += self.config.service_problems()
         if problems:
             raise ConfigurationError([*problems, *([] if supervisor else _policy_problems(self.config))])
         self._announcer = _events.Announcer(expires_seconds=self.config.review_expires_seconds)
         self._tally = Tally()
-        self.supervisor: Supervisor = supervisor or _embedded(self.config)
+        self.supervisor: Supervisor = supervisor or _chosen(self.config)
         self._dropped_told = 0
         self._worker = Worker(
             self._record,
@@ -258,7 +258,7 @@ class Guard:
 
     def _record(self, batch: Sequence[Any], final: bool) -> None:
         """The background thread's work: evaluate what shadow let pass, store, then announce."""
-        late: list[tuple[str, Result]] = [(entry.action.action_id, result) for entry, result in _pairs(batch)]
+        late = _pairs(batch)
         entries = [item for item in batch if isinstance(item, Entry)]
         fresh = [entry for entry in entries if entry.verdict is None or not entry.verdict.recorded]
         try:
@@ -266,8 +266,13 @@ class Guard:
                 self.supervisor.record(fresh)
             dropped = self._worker.dropped - self._dropped_told
             if late or dropped:
-                self.supervisor.report(late, dropped)
+                self.supervisor.report([(entry.action.action_id, result) for entry, result in late], dropped)
                 self._dropped_told += dropped
+        except NotNow as later:
+            waiting = {id(entry) for entry in later.left}
+            left = [item for item in batch if isinstance(item, tuple) or id(item) in waiting]
+            entries = [entry for entry in entries if id(entry) not in waiting]
+            raise NotNow(left, later.seconds) from None
         finally:
             self._tally.count(entries)
             for entry in entries:
@@ -323,10 +328,11 @@ class Guard:
             self.supervisor.close()
 
     async def aclose(self, timeout: float = 5.0) -> None:
-        """`close` off the event loop."""
+        """`close` off the event loop, where that waits."""
         import anyio.to_thread
 
-        await anyio.to_thread.run_sync(self.close, timeout)
+        if await anyio.to_thread.run_sync(self._worker.close, timeout):
+            await self.supervisor.aclose()
 
 
 def _pairs(batch: Sequence[Any]) -> list[tuple[Entry, Result]]:
@@ -359,14 +365,18 @@ def _policy_problems(config: GuardConfig) -> tuple[str, ...]:
     from supervisor_guards.embedded.parts import open_policy
 
     try:
-        if config.enforces:
+        if config.enforces and not config.base_url:
             open_policy(config)
     except ConfigurationError as error:
         return error.problems
     return ()
 
 
-def _embedded(config: GuardConfig) -> Supervisor:
+def _chosen(config: GuardConfig) -> Supervisor:
+    if config.remote:
+        from supervisor_guards.remote.client import RemoteSupervisor
+
+        return RemoteSupervisor.from_config(config)
     from supervisor_guards.embedded.supervisor import EmbeddedSupervisor
 
     return EmbeddedSupervisor.from_config(config)

@@ -55,7 +55,7 @@ def performing(supervisor: Supervisor) -> Perform:
     """How a sync caller performs effects on `supervisor`."""
     table: Mapping[type, Perform] = {
         Evaluate: lambda effect: supervisor.evaluate(effect.action, False),
-        Recheck: lambda effect: supervisor.review(effect.action_id),
+        Recheck: _asking(supervisor.review, supervisor),
         Wait: lambda effect: time.sleep(effect.seconds),
         Redeem: lambda effect: supervisor.redeem(*_claimed(supervisor, effect), **_claim(effect.action)),
         Record: lambda effect: supervisor.record([effect.entry]),
@@ -67,12 +67,19 @@ def aperforming(supervisor: Supervisor) -> APerform:
     """`performing` for async callers: what waits does so off the event loop, or on its clock."""
     table: Mapping[type, APerform] = {
         Evaluate: lambda effect: supervisor.aevaluate(effect.action, False),
-        Recheck: lambda effect: supervisor.areview(effect.action_id),
+        Recheck: _asking(supervisor.areview, supervisor),
         Wait: lambda effect: _asleep(effect.seconds),
         Redeem: lambda effect: supervisor.aredeem(*_claimed(supervisor, effect), **_claim(effect.action)),
         Record: lambda effect: _arecord(supervisor, effect),
     }
     return lambda effect: table[type(effect)](effect)
+
+
+def _asking(review: Callable[..., Any], supervisor: Supervisor) -> Perform:
+    """How to ask where a review stands: some supervisors can keep the question until something changes."""
+    if getattr(supervisor, "holds_questions", False) is True:
+        return lambda effect: review(effect.action_id, effect.hold)
+    return lambda effect: review(effect.action_id)
 
 
 def _claimed(supervisor: Supervisor, effect: Redeem) -> tuple[str, str, str | None]:

@@ -59,6 +59,13 @@ def configure(
     redact: Sequence[str] | None = None,
     redact_allow: Sequence[str] | None = None,
     sample_key: Callable[[str, Any], str] | None = None,
+    reviewer_token: str | None = None,
+    allow_http: bool | None = None,
+    ca_file: str | None = None,
+    evaluate_timeout_seconds: float | None = None,
+    breaker_failures: int | None = None,
+    breaker_seconds: float | None = None,
+    max_connections: int | None = None,
 ) -> None:
     """Make the default guard; the former one, if any, is closed.
 
@@ -97,6 +104,13 @@ def configure(
         redact=redact,
         redact_allow=redact_allow,
         sample_key=sample_key,
+        reviewer_token=reviewer_token,
+        allow_http=allow_http,
+        ca_file=ca_file,
+        evaluate_timeout_seconds=evaluate_timeout_seconds,
+        breaker_failures=breaker_failures,
+        breaker_seconds=breaker_seconds,
+        max_connections=max_connections,
     )
     guard = Guard(config)
     config.warn()
@@ -108,6 +122,12 @@ def get_client() -> Any:
     guard = get_guard()
     if isinstance(guard.supervisor, ClientSupervisor):
         return guard.supervisor.client
+    if guard.config.remote:
+        from supervisor_guards._remote_client import RemoteClient
+        from supervisor_guards.remote.client import RemoteSupervisor
+
+        if isinstance(guard.supervisor, RemoteSupervisor):
+            return RemoteClient(guard, guard.supervisor)
     return LocalClient(guard)
 
 

@@ -73,12 +73,32 @@ def test_a_wrong_value_is_named_with_its_setting_and_the_choices(number: int) ->
     assert "s3cret" not in str(caught.value)
 
 
+REACHED = {"app_id": "shop", "shared_secret": "s3cret"}
+
+
 @pytest.mark.parametrize(
     ("keywords", "parts"),
     [
         ({"enforcement_mode": "enforce", "app_id": "shop"}, ("base_url", "SUPERVISOR_BASE_URL", "SUPERVISOR_APP_ID")),
         ({"enforcement_mode": "sample", "shared_secret": "s3cret"}, ("base_url", "SUPERVISOR_SECRET")),
-        ({"enforcement_mode": "enforce", "base_url": "https://supervisor.example"}, ("https://supervisor.example",)),
+        (
+            {"enforcement_mode": "enforce", "base_url": "https://supervisor.example", "app_id": "shop"},
+            ("base_url", "SUPERVISOR_BASE_URL", "shared_secret", "SUPERVISOR_SECRET"),
+        ),
+        (
+            {"enforcement_mode": "sample", "base_url": "https://supervisor.example", "shared_secret": "s3cret"},
+            ("base_url", "SUPERVISOR_BASE_URL", "app_id", "SUPERVISOR_APP_ID"),
+        ),
+        (
+            {"enforcement_mode": "enforce", "base_url": "http://supervisor.example", **REACHED},
+            ("http://supervisor.example", "https", "allow_http", "SUPERVISOR_ALLOW_HTTP"),
+        ),
+        ({"enforcement_mode": "enforce", "base_url": "supervisor.example", **REACHED}, ("'supervisor.example'",)),
+        ({"enforcement_mode": "enforce", "base_url": "https://me:s3cret@x.example", **REACHED}, ("password",)),
+        (
+            {"enforcement_mode": "enforce", "base_url": "https://x.example", "ca_file": "/nowhere.pem", **REACHED},
+            ("ca_file", "SUPERVISOR_CA_FILE", "/nowhere.pem"),
+        ),
     ],
 )
 def test_settings_of_a_service_are_not_ignored_when_something_is_enforced(

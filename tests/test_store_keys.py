@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor_guards._digest import hkdf
 from supervisor_guards.embedded.errors import StoreUnavailable
-from supervisor_guards.embedded.keys import Keys, hkdf
+from supervisor_guards.embedded.keys import Keys
 from supervisor_guards.errors import ConfigurationError
 
 MASTER = bytes(range(32))

@@ -42,7 +42,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckM
         return [_error("E001", *_parted(conf.current().own_problems[0]))]
     found = conf.current()
     messages: list[checks.CheckMessage] = []
-    for problem in (*found.config.problems(), *found.config.embedded_problems()):
+    for problem in (*found.config.problems(), *(found.config.service_problems() if found.config.enforces else ())):
         if problem.startswith(conf.UNKNOWN_KEY):
             text, _, near = problem.partition("; ")
             hint = near or f"The adapter's own keys are {', '.join(conf.OWN_KEYS)}; the others are GuardConfig's fields"

@@ -15,7 +15,7 @@ from supervisor_guards._cli.checks import Check, check_key, check_policy, check_
 from supervisor_guards._cli.stores import shown_url
 from supervisor_guards._config import GuardConfig
 
-_SECRETS = ("shared_secret",)
+_SECRETS = ("shared_secret", "reviewer_token")
 _IN_CODE_ONLY = ("actions", "sample_key", "faults")
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import os
 import re
 from pathlib import Path
 
+from supervisor_guards._digest import hkdf
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.folder import private_folder, unwritable
 from supervisor_guards.errors import ConfigurationError
@@ -51,12 +50,6 @@ class Keys:
     def subkey(self, purpose: str) -> bytes:
         """32 bytes for `purpose`."""
         return hkdf(self._master, b"supervisor-guards:" + purpose.encode())
-
-
-def hkdf(master: bytes, info: bytes) -> bytes:
-    """HKDF-SHA256 (RFC 5869) without salt, to one block: 32 bytes."""
-    extracted = hmac.digest(bytes(hashlib.sha256().digest_size), master, "sha256")
-    return hmac.digest(extracted, info + b"\x01", "sha256")
 
 
 def _decode(text: str, source: str) -> bytes:
