@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
-from supervisor_guards.web import SETTING, RouteInfo, RouteRule
+from supervisor_guards.web import OWN_KEYS, SETTING, UNKNOWN_KEY, RouteInfo, RouteRule
 from supervisor_guards_django import conf, database_checks
 from supervisor_guards_django.messages import error as _error
 from supervisor_guards_django.messages import parted as _parted
@@ -37,22 +37,23 @@ def register() -> None:
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E001 to E006: what is wrong with the dict itself."""
-    written = getattr(settings, conf.SETTING, None)
+    written = getattr(settings, SETTING, None)
     if written is not None and not isinstance(written, dict):
         return [_error("E001", *_parted(conf.current().own_problems[0]))]
     found = conf.current()
     messages: list[checks.CheckMessage] = []
-    for problem in (*found.config.problems(), *(found.config.service_problems() if found.config.enforces else ())):
-        if problem.startswith(conf.UNKNOWN_KEY):
+    service = found.config.service_problems() if found.config.enforces else ()
+    for problem in (*found.config.problems(), *service):
+        if problem.startswith(UNKNOWN_KEY):
             text, _, near = problem.partition("; ")
-            hint = near or f"The adapter's own keys are {', '.join(conf.OWN_KEYS)}; the others are GuardConfig's fields"
-            messages.append(_error("E002", f"{conf.SETTING}: {text}", _sentence(hint)))
+            hint = near or f"The adapter's own keys are {', '.join(OWN_KEYS)}; the others are GuardConfig's fields"
+            messages.append(_error("E002", f"{SETTING}: {text}", _sentence(hint)))
         else:
-            messages.append(_error("E003", *_parted(f"{conf.SETTING}: {problem}")))
-    messages += [_error("E003", *_parted(f"{conf.SETTING}: {problem}")) for problem in found.own_problems]
-    messages += [_error("E004", *_parted(f"{conf.SETTING}['RULES']: {problem}")) for problem in found.rule_problems]
+            messages.append(_error("E003", *_parted(f"{SETTING}: {problem}")))
+    messages += [_error("E003", *_parted(f"{SETTING}: {problem}")) for problem in found.own_problems]
+    messages += [_error("E004", *_parted(f"{SETTING}['RULES']: {problem}")) for problem in found.rule_problems]
     if found.resolver_problem:
-        messages.append(_error("E005", *_parted(f"{conf.SETTING}: {found.resolver_problem}")))
+        messages.append(_error("E005", *_parted(f"{SETTING}: {found.resolver_problem}")))
     for rule in found.rules:
         if rule.on_review == "block":
             messages.append(
@@ -72,7 +73,7 @@ def check_middleware(app_configs: Any = None, **kwargs: Any) -> list[checks.Chec
     if not places:
         if not len(conf.current().rules):
             return []
-        text = f"{conf.SETTING} has rules, and {_OURS} is not in MIDDLEWARE: nothing asks."
+        text = f"{SETTING} has rules, and {_OURS} is not in MIDDLEWARE: nothing asks."
         return [_warning("W001", text, "Add it as the last entry of MIDDLEWARE.")]
     messages: list[checks.CheckMessage] = []
     if len(places) > 1:

@@ -9,8 +9,7 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.utils.functional import LazyObject, empty
 
-from supervisor_guards.web import ANONYMOUS, UNKNOWN, User, checked_user
-from supervisor_guards_django.conf import UserResolver
+from supervisor_guards.web import ANONYMOUS, UNKNOWN, User, UserResolver, checked_user
 
 
 def resolve(request: Any, resolver: UserResolver | None) -> User:
