@@ -23,13 +23,14 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-asgi-versions test-asgi-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
+.PHONY: help demo demo-django test test-asgi-versions test-asgi-alone test-django-versions test-django-alone \
+  test-flask-versions test-flask-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+: .*## ' Makefile | sed -E 's/^([a-z-]+): .*## /  make \1\t/' | expand -t 16
 
 # Four stamps, each on top of the one before: what a user installs, what the example application needs, what the suite
-# needs, everything.
+# needs, everything. One beside them: what the Django example needs.
 $(VENV)/.stamp-base: pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "PYTHON=$(PYTHON): no such command; set PYTHON to a Python 3.10 or later" >&2; exit 1; }
@@ -44,6 +45,10 @@ $(VENV)/.stamp-demo: $(VENV)/.stamp-base
 	$(INSTALL) -e '.[asgi]' --group demo
 	@touch $@
 
+$(VENV)/.stamp-demo-django: $(VENV)/.stamp-demo
+	$(INSTALL) -e '.[django]' --group demo-django
+	@touch $@
+
 $(VENV)/.stamp-test: $(VENV)/.stamp-demo
 	$(INSTALL) -e . --group test
 	@touch $@
@@ -54,6 +59,9 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-test
 
 demo: $(VENV)/.stamp-demo ## a first look: a web service and its agent in shadow, then enforced
 	@$(PY) -m example_apps.asgi_refunds.demo
+
+demo-django: $(VENV)/.stamp-demo-django ## the same with a Django project, on gunicorn
+	@$(PY) -m example_apps.django_refunds.demo
 
 test: $(VENV)/.stamp-test ## the test suite, on all cores
 	@$(PY) -c 'import platform, sys; print("Python", platform.python_version(), sys.executable)'
@@ -66,6 +74,23 @@ test-asgi-versions: $(VENV)/.stamp-base ## the ASGI adapter on older Starlette a
 
 test-asgi-alone: $(VENV)/.stamp-base ## the ASGI adapter without FastAPI, and without Starlette
 	@set -e; for row in starlette bare; do $(PY) tests/integrations/versions.py $$row; done
+
+# Django 6 needs Python 3.12.
+DJANGO_ROWS ?= $(shell $(PYTHON) -c 'import sys; print("5.2 6.0 6.1" if sys.version_info >= (3, 12) else "5.2")')
+
+test-django-versions: $(VENV)/.stamp-base ## the Django adapter on the Django versions that this Python can have
+	@set -e; for row in $(DJANGO_ROWS); do $(PY) tests/integrations/versions.py $$row $(PYTEST_ARGS); done
+
+test-django-alone: $(VENV)/.stamp-base ## the Django adapter without REST framework, ninja and other frameworks
+	@$(PY) tests/integrations/versions.py django
+
+FLASK_ROWS ?= flask-3.0 flask-3.1
+
+test-flask-versions: $(VENV)/.stamp-base ## the Flask adapter on Flask 3.0 and 3.1
+	@set -e; for row in $(FLASK_ROWS); do $(PY) tests/integrations/versions.py $$row $(PYTEST_ARGS); done
+
+test-flask-alone: $(VENV)/.stamp-base ## the Flask adapter without other frameworks
+	@$(PY) tests/integrations/versions.py flask
 
 bench: $(VENV)/.stamp-test ## the table of docs/performance.md
 	$(PY) -m benchmarks

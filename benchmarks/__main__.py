@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import asgi, enforce, imports, published, record, remote, rules, shadow, throughput
+from benchmarks import asgi, django, enforce, flask, imports, published, record, remote, rules, shadow, throughput
 from benchmarks.figures import Figure, show, show_markdown
 from benchmarks.scale import FULL, QUICK, Scale
 
-SUBJECTS = ("shadow", "enforce", "rules", "throughput", "record", "remote", "asgi", "imports")
+SUBJECTS = ("shadow", "enforce", "rules", "throughput", "record", "remote", "asgi", "django", "flask", "imports")
 
 
 def main() -> None:
@@ -60,6 +60,10 @@ def _figures(scale: Scale, subjects: tuple[str, ...]) -> Iterator[Figure]:
         yield from _told("remote", remote.figures(scale, versus))
     if "asgi" in subjects:
         yield from _told("asgi", asgi.figures(scale))
+    if "django" in subjects:
+        yield from _told("django", django.figures(scale))
+    if "flask" in subjects:
+        yield from _told("flask", flask.figures(scale))
     if "imports" in subjects:
         yield from _told("imports", imports.figures(scale))
 

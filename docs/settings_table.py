@@ -1,4 +1,7 @@
-"""The settings table of configuration.md, made from `GuardConfig`: `python docs/settings_table.py` rewrites it."""
+"""The settings tables, made from `GuardConfig`: `python docs/settings_table.py` rewrites them.
+
+The one of configuration.md has every way to set something; the one of django.md has the keys of `SUPERVISOR_GUARDS`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,36 @@ from typing import Any
 from supervisor_guards import GuardConfig, configure
 
 PAGE = Path(__file__).parent / "configuration.md"
+DJANGO_PAGE = Path(__file__).parent / "django.md"
 BEGIN = "<!-- settings: begin -->"
 END = "<!-- settings: end -->"
 HEAD = ("field", "type", "unit", "default", "keyword", "environment variable", "Django/Flask key", "what it does")
+
+
+SHORT = {
+    "enforcement_mode": "MODE",
+    "default_on_review": "ON_REVIEW",
+    "shared_secret": "SECRET",
+    "database_url": "DATABASE",
+}
+"""Fields whose usual key isn't their own name; that one is accepted, too."""
+DJANGO_HEAD = ("key", "type", "unit", "default", "what it does")
+DJANGO_KEYS = {
+    "RULES": ("list of rules", "-", "[]", "Which routes are guarded, by which action; see [rules](#rules)."),
+    "USER_RESOLVER": (
+        "callable or dotted path", "-", "None",
+        "`(request) -> User or None`: who sends; plain or async. Unset: Django's authentication.",
+    ),
+    "UNRESOLVED": (
+        "Literal['deny', 'warn']", "-", "'deny'",
+        "What happens to requests that may change something while `RULES` can't be read and anything is enforced.",
+    ),
+    "MAX_BODY_BYTES": (
+        "int", "bytes", "262144", "How much of a body a rule looks at, where the rule doesn't say."
+    ),
+    "REVIEW_URL": ("str", "-", "None", "Where the client may ask for a review; see [review](#review)."),
+}  # fmt: skip
+"""The adapter's own keys: type, unit, default, what they do."""
 
 
 def table() -> str:
@@ -22,13 +52,28 @@ def table() -> str:
     return "\n".join(_line(cells) for cells in (HEAD, ("---",) * len(HEAD), *rows))
 
 
-def page(text: str) -> str:
-    """`text` with the current table between its markers. Raises `ValueError` where a marker is missing."""
+def django_table() -> str:
+    """The keys of `SUPERVISOR_GUARDS`: the adapter's own, then one for each field."""
+    own = [
+        (_code(key), _code(kind), unit, _code(default), doc) for key, (kind, unit, default, doc) in DJANGO_KEYS.items()
+    ]
+    fields = [field for field in dataclasses.fields(GuardConfig) if "doc" in field.metadata]
+    rows = [(_code(django_key(field)), *_row(field, False)[1:4], field.metadata["doc"]) for field in fields]
+    return "\n".join(_line(cells) for cells in (DJANGO_HEAD, ("---",) * len(DJANGO_HEAD), *own, *rows))
+
+
+def django_key(field: dataclasses.Field[Any]) -> str:
+    """How the field is usually written in `SUPERVISOR_GUARDS`."""
+    return SHORT.get(field.name, field.name.upper())
+
+
+def page(text: str, made: str | None = None) -> str:
+    """`text` with a current table between its markers. Raises `ValueError` where a marker is missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{PAGE.name} needs the lines {BEGIN} and {END}, in this order")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{table() if made is None else made}\n{END}{after}"
 
 
 def _row(field: dataclasses.Field[Any], is_keyword: bool) -> tuple[str, ...]:
@@ -59,4 +104,5 @@ def _line(cells: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for place, made in ((PAGE, table()), (DJANGO_PAGE, django_table())):
+        place.write_text(page(place.read_text(encoding="utf-8"), made), encoding="utf-8")

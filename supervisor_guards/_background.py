@@ -73,6 +73,7 @@ class Worker:
         self._handling = threading.RLock()  # a hook that makes a guarded call comes back here
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._stuck: threading.Thread | None = None  # one that `close` gave up on: it holds `_handling` for ever
         self._closed = False
 
     def put(self, item: Any, size: int = 0) -> bool:
@@ -114,7 +115,7 @@ class Worker:
         """Wait until everything queued before has been handled, at most `timeout` seconds."""
         if self._thread is None:
             self._drain(final=False)
-            return True
+            return not self._queue
         done = threading.Event()
         self._queue.append((done, 0))
         self._not_before = 0.0
@@ -125,11 +126,12 @@ class Worker:
         """Handle what is queued and end the thread; False if it didn't end within `timeout` seconds."""
         with self._lock:
             self._closed = True
-            thread, self._thread = self._thread, None
+            thread, self._thread = self._thread or self._stuck, None  # an exit may close more than once
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
             if thread.is_alive():  # draining beside it could wait on what it waits on, and hang the exit
+                self._stuck = thread
                 logger.error("%d decisions were not recorded: the store did not answer", len(self._queue))
                 return False
         self._drain(final=True)
@@ -163,7 +165,12 @@ class Worker:
         with self._handling:  # a fork waits for it as it waits for a batch
             self._idle()
 
+    def _is_stuck(self) -> bool:
+        return self._stuck is not None and self._stuck.is_alive()
+
     def _drain(self, *, final: bool) -> None:
+        if self._is_stuck():
+            return
         with self._handling:
             while self._queue and (final or time.monotonic() >= self._not_before):
                 batch: list[Any] = []

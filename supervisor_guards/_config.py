@@ -150,8 +150,12 @@ class GuardConfig:
         "The verdict for an action type that no policy covers: `deny`, `review`, `allow`.",
     )
     database_url: str | None = setting(
-        None, "DATABASE_URL", "SQLAlchemy URL of the decision store; else SQLite in `state_dir`."
+        None, "DATABASE_URL", "SQLAlchemy URL of the decision store; else SQLite in `state_dir`.", shown=False
     )
+    migrated_by: str | None = setting(
+        None, "MIGRATED_BY", "The command that makes and upgrades the store's tables, where something else than the "
+        "engine does; the engine then only checks them, and names it where they are missing."
+    )  # fmt: skip
     state_dir: str = setting(".supervisor", "STATE_DIR", "Folder of the default store and the key file.")
     retention_days: float | None = setting(
         None, "RETENTION_DAYS", "Decisions and finished reviews older than this are deleted; unset keeps them.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -79,7 +79,7 @@ def approved(*action_ids: str) -> Iterator[None]:
     own. Raises what is wrong from the guarded call: `ApprovalInvalid`, `ApprovalUsed`; a deny of today's policy
     still wins. Without any, an approval of an outer block doesn't hold here.
     """
-    token = _approval.set(action_ids or None)
+    token = _approval.set(action_ids)
     try:
         yield
     finally:
@@ -93,17 +93,60 @@ class Serving:
 
     def __init__(self, facts: Facts, approvals: tuple[str, ...]) -> None:
         self._given = facts
-        self._approvals = approvals or None
+        self._approvals = approvals
 
     def __enter__(self) -> None:
         self._facts = _facts.set(self._given)
-        self._approval = _approval.set(self._approvals)
+        # Most requests bring no approval, and most are inside no other block that has one.
+        nothing = not self._approvals and _approval.get() is None and not _finders
+        self._approval = None if nothing else _approval.set(self._approvals)
 
     def __exit__(self, *raised: object) -> None:
-        _approval.reset(self._approval)
+        if self._approval is not None:
+            _approval.reset(self._approval)
         _facts.reset(self._facts)
 
 
+RequestFinder = Callable[[], "tuple[Any, tuple[str, ...]] | None"]
+"""Answers what a framework knows of the request it serves here and now, and its approvals; None outside of one."""
+
+_finders: list[RequestFinder] = []
+
+
+def find_request(finder: RequestFinder) -> None:
+    """For adapters whose framework keeps the current request itself: `finder` is asked where nothing else is said.
+
+    So such an adapter sets nothing for requests in which no guard asks. What it answers for the facts is read by
+    attribute only, as `Facts`.
+    """
+    if finder not in _finders:
+        _finders.append(finder)
+
+
+def _found() -> tuple[Any, tuple[str, ...]] | None:
+    for finder in _finders:
+        found = finder()
+        if found is not None:
+            return found
+    return None
+
+
+def current_facts() -> Facts | None:
+    """What an adapter knows of the request being served; None outside of one."""
+    facts = _facts.get()
+    if facts is None and _finders:
+        found = _found()
+        return None if found is None else found[0]
+    return facts
+
+
+def current_approval() -> tuple[str, ...] | None:
+    """The approvals that guarded calls may use up here, or None."""
+    given = _approval.get()
+    if given is None and _finders:
+        found = _found()
+        given = None if found is None else found[1]
+    return given or None
+
+
 current_observed = _observed.get
-current_facts = _facts.get
-current_approval = _approval.get

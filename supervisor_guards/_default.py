@@ -18,15 +18,51 @@ _provider: Callable[[], Guard] | None = None
 _provided: Guard | None = None
 _provisions = 0
 """How often `provide_guard` was called: what a provider made before is out of date after."""
+_finders: list[Callable[[], Guard | None]] = []
 
 
 def get_guard() -> Guard:
     """The guard that module-level functions act on; made from the environment if `configure` wasn't called.
 
     Raises `ConfigurationError` when the environment is wrong and asks for more than shadow. Where it asks for
-    shadow, its faults are logged and the defaults serve: in shadow nothing of ours reaches a caller.
+    shadow, its faults are logged and the defaults serve: in shadow nothing of ours reaches a caller. Where an
+    application with a guard of its own is being served, it is that one.
     """
+    for finder in _finders:
+        found = finder()
+        if found is not None:
+            return found
     return _guard or _made()
+
+
+def find_guard(finder: Callable[[], Guard | None]) -> None:
+    """For adapters with a guard for each application: `finder` names that of the application served here and now.
+
+    It answers None where none is. What it raises reaches the guarded call.
+    """
+    if finder not in _finders:
+        _finders.append(finder)
+
+
+def make_guard(config: GuardConfig, where: str = "the settings") -> Guard:
+    """A guard of `config`; `where` is said to be mended where it has faults.
+
+    Raises `ConfigurationError` for faults where more than shadow is asked for; in shadow they are logged, and the
+    defaults serve.
+    """
+    problems = config.problems()
+    if problems and config.enforcement_mode == "shadow" and not config.enforces:
+        logger.error("running in shadow on defaults; mend %s: %s", where, "; ".join(problems))
+        config = GuardConfig(
+            app_id=config.app_id,
+            policy=config.policy,
+            database_url=config.database_url,
+            migrated_by=config.migrated_by,
+            state_dir=config.state_dir,
+        )
+    else:
+        config.warn()
+    return Guard(config)
 
 
 def made() -> Guard | None:
@@ -86,12 +122,5 @@ def _made() -> Guard:
         if _guard is None and _provider is not None:
             _guard = _provided = _provider()
         if _guard is None:
-            config = GuardConfig.load()
-            problems = config.problems()
-            if problems and config.enforcement_mode == "shadow" and not config.enforces:
-                logger.error("running in shadow on defaults; mend the settings: %s", "; ".join(problems))
-                config = GuardConfig(app_id=config.app_id, policy=config.policy, database_url=config.database_url)
-            else:
-                config.warn()
-            _guard = Guard(config)
+            _guard = make_guard(GuardConfig.load())
         return _guard

@@ -86,7 +86,7 @@ class Choices(msgspec.Struct, frozen=True):
     rules: tuple[str, ...] = ()
 
 
-class ReviewDesk(Protocol):
+class Desk(Protocol):
     """Where people read decisions and decide reviews. Every method raises `SupervisorUnavailable` when it can't."""
 
     read_only: str | None
@@ -149,7 +149,7 @@ class ReviewDesk(Protocol):
 class HasDesk(Protocol):
     """A supervisor that people can sit at."""
 
-    def desk(self) -> ReviewDesk:
+    def desk(self) -> Desk:
         """Its desk. Raises `NoDesk` where there is none just now, and why."""
         ...
 

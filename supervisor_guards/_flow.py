@@ -249,7 +249,10 @@ def _refused(
     status: Status = "evaluated",
 ) -> Decision:
     why = verdict.reasons if reasons is None else reasons
-    error = kind(outcome.value, list(why), _id(action, verdict), [dict(t) for t in verdict.threats])
+    # A review that ended without an approval is a deny to who catches it, as in the published package.
+    ended = issubclass(kind, (ReviewRejected, ReviewTimedOut))
+    word = Outcome.DENY if ended else outcome
+    error = kind(word.value, list(why), _id(action, verdict), [dict(t) for t in verdict.threats])
     return _decision(action, verdict, outcome, error, status=status)
 
 

@@ -12,7 +12,7 @@ from supervisor_guards._background import Worker
 from supervisor_guards._binding import Call
 from supervisor_guards._config import GuardConfig, Terms
 from supervisor_guards._context import Facts, current_approval, current_facts, current_observed
-from supervisor_guards._desk import HasDesk, NoDesk, ReviewDesk
+from supervisor_guards._desk import Desk, HasDesk, NoDesk
 from supervisor_guards._flow import Flow, NotNow, decide
 from supervisor_guards._ids import new_action_id
 from supervisor_guards._model import Action, Decision, Entry, Outcome, Result, Snapshot, Supervisor, Verdict
@@ -295,7 +295,7 @@ class Guard:
         """
         self._announcer.add_hooks((hook, *more))
 
-    def desk(self) -> ReviewDesk:
+    def desk(self) -> Desk:
         """Where people read decisions and decide reviews; it waits for its store, so keep it off the event loop.
 
         Raises `NoDesk`, saying why, for a supervisor whose record can't be read from here, and

@@ -36,15 +36,16 @@ def given(value: object) -> bool:
     return value is not None and not isinstance(value, (_UnsetStr, _UnsetFloat))
 
 
-def setting(default: Any, env: str | None, doc: str, *, unit: str = "", kind: str = "text") -> Any:
+def setting(default: Any, env: str | None, doc: str, *, unit: str = "", kind: str = "text", shown: bool = True) -> Any:
     """A dataclass field that is a setting.
 
-    `env` is the environment variable without `SUPERVISOR_`, `kind` one of text, integer, number, flag, list.
+    `env` is the environment variable without `SUPERVISOR_`, `kind` one of text, integer, number, flag, list. One
+    that may hold a secret isn't `shown` in the settings' `repr`.
     """
     metadata = {"env": f"SUPERVISOR_{env}" if env else None, "doc": doc, "unit": unit, "kind": kind}
     if callable(default):
         return dataclasses.field(default_factory=default, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, repr=shown, metadata=metadata)
 
 
 _FLAGS = {

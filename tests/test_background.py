@@ -146,6 +146,9 @@ def test_close_gives_up_on_a_store_that_does_not_answer(
     worker.put("second")
     assert not worker.close(0.01)
     assert "1 decisions were not recorded" in caplog.text
+    assert not worker.close(0.01)  # a process that ends may ask twice, and must end
+    worker.put("third")  # nor does a caller hang that goes on afterwards
+    assert not worker.flush(0.01)
 
 
 def test_inline_handles_in_the_caller_and_a_handler_may_put_again(taker: Taker) -> None:

@@ -1,7 +1,7 @@
 """Every code block of README.md and docs/*.md runs: what a reader copies works.
 
-One page is one test; its blocks run in order, in one temporary folder, with no `SUPERVISOR_*` setting, and with
-the URL of a chat's incoming webhook, a real server, in `CHAT_WEBHOOK_URL`:
+One page is one test; its blocks run in order, in one temporary folder, with no `SUPERVISOR_*` or `DJANGO_*` setting,
+and with the URL of a chat's incoming webhook, a real server, in `CHAT_WEBHOOK_URL`:
 
 - `python` blocks share one namespace;
 - `yaml` blocks with `rules:` are policies: they are loaded and their stored tests run; other `yaml` is
@@ -14,6 +14,9 @@ Comments straight above a block, one a line:
 
 - `<!-- file: NAME -->` the block is also written to NAME in the folder (a policy is else supervisor.yaml)
 - `<!-- exit: 2 -->` the exit status of the block's last command, 0 where nothing is said
+- `<!-- module: NAME -->` the block is written to NAME and compiled, and runs where a later command imports it: what
+  would be set up once a process, such as a Django project, stays out of this one
+- `<!-- append: NAME -->` the same, at the end of the file
 - `<!-- skip: REASON -->` the block doesn't run; a file that is named is written all the same
 
 Another language is not run.
@@ -46,7 +49,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMENTS = re.compile(r"((?:^[ \t]*<!--[^\n]*-->[ \t]*\n)+)\Z", re.MULTILINE)
 COMMENT = re.compile(r"<!--\s*(\w+):\s*(.*?)\s*-->")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
-KNOWN = {"file", "exit", "skip"}
+KNOWN = {"file", "exit", "module", "append", "skip"}
 ALIASES = {
     **dict.fromkeys(["py", "python3", "pycon"], "python"),
     **dict.fromkeys(["sh", "bash", "shell"], "console"),
@@ -99,6 +102,9 @@ class Page:
         assert block.notes.keys() <= KNOWN, f"{block}: unknown comment, use one of {sorted(KNOWN)}"
         right = ALIASES.get(block.language)
         assert right is None, f"{block}: write ```{right}, or it doesn't run"
+        if elsewhere := block.notes.keys() & {"module", "append"}:
+            self.module(block, elsewhere.pop())
+            return
         policy = block.language == "yaml" and re.search(r"^rules:", block.source, re.MULTILINE) is not None
         name = block.notes.get("file", "supervisor.yaml" if policy and "skip" not in block.notes else None)
         if name is not None:
@@ -121,6 +127,14 @@ class Page:
         # Empty lines above, so that a traceback names the page's own lines.
         code = compile("\n" * (block.line - 1) + block.source, str(block.page), "exec", dont_inherit=True)
         exec(code, self.namespace)
+
+    def module(self, block: Block, note: str) -> None:
+        assert block.language == "python", f"{block}: only python is imported"
+        compile(block.source, str(block.page), "exec", dont_inherit=True)
+        path = self.folder / block.notes[note]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w" if note == "module" else "a", encoding="utf-8") as file:
+            file.write(f"\n\n{block.source}")
 
     def policy(self, name: str) -> None:
         output, status = self.execute(f"supervisor-guards policy test {shlex.quote(name)}")
@@ -236,7 +250,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chat: Chat) -> Itera
     # A page may set variables itself: the whole environment is put back, not only what is deleted here.
     before = dict(os.environ)
     for name in before:
-        if name.startswith("SUPERVISOR_"):
+        if name.startswith(("SUPERVISOR_", "DJANGO_")):  # another test of this process may have a project
             del os.environ[name]
     os.environ |= {"CHAT_WEBHOOK_URL": chat.url, "NO_PROXY": "127.0.0.1"}
     monkeypatch.chdir(tmp_path)
@@ -342,6 +356,18 @@ def test_a_block_can_t_slip_through(tmp_path: Path, text: str, complaint: str) -
     (block,) = page_of(tmp_path, text)
     with pytest.raises(AssertionError, match=complaint):
         Page(tmp_path).run(block)
+
+
+def test_a_module_runs_where_it_is_imported(tmp_path: Path) -> None:
+    page = Page(tmp_path)
+    first, second, command = page_of(
+        tmp_path,
+        "<!-- module: one.py -->\n```python\na = 1\n```\n\n<!-- append: one.py -->\n```python\nprint(a + 1)\n```\n\n"
+        "```console\n$ python one.py\n2\n```\n",
+    )
+    for block in (first, second, command):
+        page.run(block)
+    assert list(page.namespace) == ["__name__"]
 
 
 def test_skipped_block_doesn_t_run(tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def test_a_rejection_says_what_the_reviewer_wrote() -> None:
     error = sync_run(Script(evaluate=REVIEW, recheck=state), entry(), {}).error
     assert isinstance(error, ReviewRejected)
     assert error.reasons == ["odd", "review-rejected", "not today"]
+    assert error.decision == "deny"  # as the published package says it
 
 
 def test_block_polls_at_its_interval_and_never_past_the_timeout() -> None:
@@ -182,6 +183,7 @@ def test_block_polls_at_its_interval_and_never_past_the_timeout() -> None:
     error = sync_run(script, entry(), terms).error
     assert isinstance(error, ReviewTimedOut)
     assert "review-timeout-after-5s" in error.reasons
+    assert error.decision == "deny"
     assert [effect.seconds for effect in script.asked if isinstance(effect, Wait)] == [2.0, 2.0, 1.0]
     assert {effect.action_id for effect in script.asked if isinstance(effect, Recheck)} == {"service-7"}
 

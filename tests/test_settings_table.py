@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from supervisor_guards import GuardConfig, configure
+from supervisor_guards_django.conf import OWN_KEYS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -28,6 +29,22 @@ def generator() -> Any:
 def test_page_is_current(generator: Any) -> None:
     text = generator.PAGE.read_text(encoding="utf-8")
     assert generator.page(text) == text, "the settings changed: run `python docs/settings_table.py`"
+
+
+def test_the_django_page_is_current(generator: Any) -> None:
+    text = generator.DJANGO_PAGE.read_text(encoding="utf-8")
+    assert generator.page(text, generator.django_table()) == text, "run `python docs/settings_table.py`"
+
+
+def test_the_keys_of_django_are_those_that_it_reads(generator: Any) -> None:
+    assert tuple(generator.DJANGO_KEYS) == OWN_KEYS
+    values: dict[str, Any] = {"sample_percent": 7, "redact": ["iban"], "actions": {}, "force_shadow": True}
+    for field in dataclasses.fields(GuardConfig):
+        if "doc" in field.metadata:
+            key = generator.django_key(field)
+            given = values.get(field.name, field.default)
+            read = GuardConfig.from_mapping({key: given})
+            assert not [fault for fault in read.problems() if fault.startswith("unknown")], key
 
 
 def test_every_setting_has_one_row(generator: Any) -> None:

@@ -186,11 +186,13 @@ def test_repeated_names_are_visible_and_picked_as_the_framework_does(pick: Any, 
     assert other == {"x": "y"}
 
 
-def test_a_form_that_is_json_as_well_is_ambiguous_as_a_form() -> None:
-    body = parse_body(JSON, "application/x-www-form-urlencoded")
-    unusable: Any = build_payload(RouteRule("/x", "x", payload=["form.amount"]), facts(body))
-    assert unusable.reason == "ambiguous-payload"
-    assert build_payload(FLAT, facts(body)) == {"amount": 1000}
+@pytest.mark.parametrize("raw", [JSON, b'{"amount":1,"x":"&amount=1000&"}'])
+@pytest.mark.parametrize("rule", [RouteRule("/x", "x", payload=["form.amount"]), FLAT, NESTED])
+def test_a_form_that_is_json_as_well_is_ambiguous(guard: Guard, rule: RouteRule, raw: bytes) -> None:
+    """Which of the two an application takes isn't known: by its type it is a form, by its content JSON."""
+    error = refused(guard, rule, facts(parse_body(raw, "application/x-www-form-urlencoded")))
+    assert isinstance(error, PayloadUnusable)
+    assert error.reasons == ["ambiguous-payload"]
 
 
 @pytest.mark.parametrize(

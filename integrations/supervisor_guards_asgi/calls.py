@@ -15,11 +15,24 @@ from starlette.responses import Response
 
 from supervisor_guards import Guard
 from supervisor_guards.errors import GuardError
-from supervisor_guards.web import UNKNOWN, Body, Entry, RequestFacts, RouteRule, admit, approvals, parse_body
-from supervisor_guards_asgi.asking import Given, at_once, enforced, no_guard
+from supervisor_guards.web import (
+    UNKNOWN,
+    Body,
+    Entry,
+    RequestFacts,
+    RouteRule,
+    admit,
+    approvals,
+    at_once,
+    checked_user,
+    enforced,
+    no_guard,
+    parse_body,
+)
+from supervisor_guards_asgi.asking import Given
 from supervisor_guards_asgi.bodies import Prefix, Watch, body_of, form_fields
 from supervisor_guards_asgi.evaluation import Gate
-from supervisor_guards_asgi.facts import UserResolver, checked_user, facts_of, header_values, headers_of
+from supervisor_guards_asgi.facts import UserResolver, facts_of, header_values, headers_of
 from supervisor_guards_asgi.guards import place_of, state_of
 
 _CONNECTIONS = ("Request", "WebSocket", "HTTPConnection")
@@ -165,7 +178,8 @@ def _hints(function: Any) -> dict[str, Any]:
 def _is_connection(hint: Any) -> bool:
     if isinstance(hint, str):
         return hint.rpartition(".")[2] in _CONNECTIONS
-    return isinstance(hint, type) and issubclass(hint, HTTPConnection)
+    # To Python 3.10 `dict[str, int]` is a type, but none that has a base class.
+    return isinstance(hint, type) and typing.get_origin(hint) is None and issubclass(hint, HTTPConnection)
 
 
 def _bound(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from starlette.websockets import WebSocket
 
 from supervisor_guards import Guard, get_guard
 from supervisor_guards.errors import GuardError
-from supervisor_guards.web import RequestFacts, register
+from supervisor_guards.web import RequestFacts, place_rule, register
 from supervisor_guards_asgi.answers import Answering, Answers, Refused, handles
 from supervisor_guards_asgi.calls import Caller, Pass, binder, connection_of, takes_connection
 from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import UserResolver, starlette_user
-from supervisor_guards_asgi.guards import RouteGuard, place_rule
+from supervisor_guards_asgi.guards import RouteGuard
 from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
 from supervisor_guards_asgi.ownguards import mode_of
 from supervisor_guards_asgi.routing import has_handler

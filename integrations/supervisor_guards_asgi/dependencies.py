@@ -10,11 +10,11 @@ from starlette.requests import HTTPConnection
 
 from supervisor_guards import Guard
 from supervisor_guards.errors import SupervisorUnavailable
+from supervisor_guards.web import place_rule
 from supervisor_guards_asgi.answers import Answers, Refused, handles
 from supervisor_guards_asgi.calls import Caller
 from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import UserResolver, starlette_user
-from supervisor_guards_asgi.guards import place_rule
 from supervisor_guards_asgi.holding import HOLD_SECONDS, MAX_HOLDS, Holds
 
 

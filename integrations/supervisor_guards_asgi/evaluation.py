@@ -23,8 +23,11 @@ from supervisor_guards.web import (
     answers_at_once,
     apayload_source,
     approvals,
+    at_once,
+    blocks,
+    raising,
 )
-from supervisor_guards_asgi.asking import Asked, Given, Ruling, at_once, blocks, body_for, broken, own_scope, raising
+from supervisor_guards_asgi.asking import Asked, Given, Ruling, body_for, broken, own_scope
 from supervisor_guards_asgi.bodies import Prefix, Watch, replayed
 from supervisor_guards_asgi.facts import UserResolver, facts_of, header_values, resolve_user
 from supervisor_guards_asgi.holding import Holds, abandon
@@ -89,7 +92,7 @@ class Gate:
         except Exception as error:
             return broken(error, rules[0].action)
         gone, ruling = anyio.Event(), Ruling(gone=True)
-        if answers_at_once(guard) and not any(blocks(guard, one.rule) for one in asked):
+        if answers_at_once(guard) and not any(blocks(guard.config, one.rule) for one in asked):
             return await self._judged(guard, asked, ids, state, gone)  # over before a client could leave
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch, prefix, cap, gone)
@@ -144,7 +147,7 @@ class Gate:
                 if current.error is not None and not isinstance(current.error, SupervisorReviewPending):
                     return _refused(current, asked)
             waiting = [one for one in asked if one.error is not None]
-            if waiting and all(blocks(guard, one.rule) for one in waiting):
+            if waiting and all(blocks(guard.config, one.rule) for one in waiting):
                 return await self._held(guard, asked, waiting, state, gone)
             if gone.is_set():
                 return await _left(guard, asked)

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 
-from supervisor_guards.web import ANONYMOUS, UNKNOWN, Body, RequestFacts, User
+from supervisor_guards.web import ANONYMOUS, UNKNOWN, Body, RequestFacts, User, checked_user
 from supervisor_guards_asgi.routing import Resolution
 
 UserResolver = Callable[[HTTPConnection], "User | Awaitable[User | None] | None"]
@@ -68,15 +68,6 @@ async def resolve_user(resolver: UserResolver, scope: MutableMapping[str, Any]) 
     if isinstance(found, Awaitable):
         found = await found
     return checked_user(found)
-
-
-def checked_user(found: object) -> User:
-    """`found`, if it is a `User` or None."""
-    if found is None:
-        return ANONYMOUS
-    if not isinstance(found, User):
-        raise TypeError(f"the user resolver returned {type(found).__name__}; return supervisor_guards.web.User or None")
-    return found
 
 
 def _identity(user: object) -> str | None:

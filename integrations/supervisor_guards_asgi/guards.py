@@ -9,10 +9,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from supervisor_guards import Decision, Guard
-from supervisor_guards.errors import ConfigurationError
-from supervisor_guards.web import STATE_KEY, RequestState, RouteRule, get_state
+from supervisor_guards.web import STATE_KEY, RequestState, enforced, get_state, no_guard, place_rule
 from supervisor_guards_asgi.answers import Answering, Answers, Outcome
-from supervisor_guards_asgi.asking import enforced, no_guard
 from supervisor_guards_asgi.bodies import Prefix, Watch
 from supervisor_guards_asgi.evaluation import Gate
 from supervisor_guards_asgi.facts import UserResolver, method_of, starlette_user
@@ -124,14 +122,6 @@ class RouteGuard:
         if scope["type"] == "http" and not has_handler(scope.get("endpoint"), scope["method"]):
             return False
         return resolve(self.app, scope).outcome != "nothing"
-
-
-def place_rule(action: str, **settings: Any) -> RouteRule:
-    """A rule that belongs to a place in the code instead of a route. Raises `ConfigurationError`."""
-    try:
-        return RouteRule(f"guard:{action}", action, **settings)
-    except ConfigurationError as error:
-        raise ConfigurationError(problem.partition(": ")[2] or problem for problem in error.problems) from None
 
 
 def place_of(scope: MutableMapping[str, Any]) -> Resolution:

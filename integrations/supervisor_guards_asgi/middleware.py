@@ -17,9 +17,18 @@ from supervisor_guards.errors import (
     SupervisorReviewPending,
     SupervisorUnavailable,
 )
-from supervisor_guards.web import SAFE_METHODS, STATE_KEY, RequestState, RouteRule, RouteRules, Tripwire, serving
+from supervisor_guards.web import (
+    SAFE_METHODS,
+    STATE_KEY,
+    RequestState,
+    RouteRule,
+    RouteRules,
+    Tripwire,
+    enforced,
+    no_guard,
+    serving,
+)
 from supervisor_guards_asgi.answers import Answering, Answers, Outcome
-from supervisor_guards_asgi.asking import enforced, no_guard
 from supervisor_guards_asgi.audit import rules_of_endpoint
 from supervisor_guards_asgi.bodies import Prefix, Watch
 from supervisor_guards_asgi.evaluation import Gate

@@ -9,8 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supervisor_guards import Guard
 from supervisor_guards.errors import ConfigurationError
-from supervisor_guards.web import RouteRules
-from supervisor_guards_asgi.asking import enforced
+from supervisor_guards.web import RouteRules, enforced
 from supervisor_guards_asgi.audit import check
 from supervisor_guards_asgi.evaluation import Gate
 

@@ -7,8 +7,9 @@ import io
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import BadRequest, SuspiciousOperation
 
-from supervisor_guards.web import Body, File, RouteRule, parse_body
+from supervisor_guards.web import Body, File, RouteRule, Watch, parse_body
 
 _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
@@ -46,50 +47,16 @@ def seen_body(request: Any, rule: RouteRule, watch: Watch | None) -> Body:
     if kind == _MULTIPART:
         return _form(request, content=False) if hasattr(request, "_files") else _unread(request, kind)
     if hasattr(request, "_body"):
-        return _parsed(request, request._body, True, rule)
+        try:
+            return _parsed(request, request._body, True, rule)
+        except (BadRequest, SuspiciousOperation):
+            # Django refuses the form. The view went on all the same, so nothing else may read a form out of it.
+            encoding = request.META.get("HTTP_CONTENT_ENCODING", "")
+            return parse_body(request._body, "application/octet-stream", encoding, True, rule.max_body_bytes)
     if watch is None or not watch.touched:
-        return _unread(request, kind)
+        # A body that isn't there needs nobody to read it: Django gives views no byte beyond the declared length.
+        return _unread(request, kind) if request._read_started or _length(request) else parse_body(b"", kind)
     return _parsed(request, watch.raw, watch.complete, rule)
-
-
-class Watch:
-    """Stands for a request's stream while the view reads it, and keeps a copy of the first `cap` bytes."""
-
-    def __init__(self, stream: Any, cap: int) -> None:
-        self._stream = stream
-        self._cap = cap
-        self._kept = io.BytesIO()
-        self._at_end = False
-        self.touched = False
-
-    @property
-    def raw(self) -> bytes:
-        """What was read, at most one byte more than the cap."""
-        return self._kept.getvalue()
-
-    @property
-    def complete(self) -> bool:
-        """The stream was read to its end, or to the cap."""
-        return self._at_end or self._kept.tell() > self._cap
-
-    def read(self, *args: Any, **kwargs: Any) -> bytes:
-        """As the stream itself."""
-        data: bytes = self._stream.read(*args, **kwargs)
-        size = args[0] if args else None
-        return self._note(data, whole=size is None or size < 0 or len(data) < size)
-
-    def readline(self, *args: Any, **kwargs: Any) -> bytes:
-        """As the stream itself."""
-        return self._note(self._stream.readline(*args, **kwargs), whole=False)
-
-    def _note(self, data: bytes, *, whole: bool) -> bytes:
-        self.touched = True
-        self._at_end = self._at_end or whole or not data
-        self._kept.write(data[: max(0, self._cap + 1 - self._kept.tell())])
-        return data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 def watch(request: Any, cap: int) -> Watch | None:
@@ -99,8 +66,8 @@ def watch(request: Any, cap: int) -> Watch | None:
     stream = getattr(request, "_stream", None)
     if stream is None:
         return None
-    request._stream = Watch(stream, cap)
-    return request._stream
+    found = request._stream = Watch(stream, cap)
+    return found
 
 
 def _parsed(request: Any, raw: bytes, complete: bool, rule: RouteRule) -> Body:

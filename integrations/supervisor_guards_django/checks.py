@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,8 +10,12 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
-from supervisor_guards.web import RouteInfo, RouteRule
-from supervisor_guards_django import conf
+from supervisor_guards.web import OWN_KEYS, SETTING, UNKNOWN_KEY, RouteInfo, RouteRule
+from supervisor_guards_django import conf, database_checks
+from supervisor_guards_django.messages import error as _error
+from supervisor_guards_django.messages import parted as _parted
+from supervisor_guards_django.messages import sentence as _sentence
+from supervisor_guards_django.messages import warning as _warning
 from supervisor_guards_django.routes import audit, list_routes
 
 _OURS = "supervisor_guards_django.middleware.SupervisorMiddleware"
@@ -22,35 +25,35 @@ _BEFORE_US = (
 )
 
 
-_ADVICE = re.compile(r": (?=(?:give|choose|write|name|list|remove)\b)|; (?=did you mean\b)")
-
-
 def register() -> None:
     """Register the checks with Django; once is enough, more do no harm."""
     checks.register(check_settings, "supervisor_guards")
     checks.register(check_middleware, "supervisor_guards")
     checks.register(check_routes, "supervisor_guards", checks.Tags.urls)
+    checks.register(database_checks.check_alias, "supervisor_guards")
+    checks.register(database_checks.check_tables, "supervisor_guards", checks.Tags.database)
     checks.register(check_deployment, "supervisor_guards", deploy=True)
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E001 to E006: what is wrong with the dict itself."""
-    written = getattr(settings, conf.SETTING, None)
+    written = getattr(settings, SETTING, None)
     if written is not None and not isinstance(written, dict):
         return [_error("E001", *_parted(conf.current().own_problems[0]))]
     found = conf.current()
     messages: list[checks.CheckMessage] = []
-    for problem in (*found.config.problems(), *(found.config.service_problems() if found.config.enforces else ())):
-        if problem.startswith(conf.UNKNOWN_KEY):
+    service = found.config.service_problems() if found.config.enforces else ()
+    for problem in (*found.config.problems(), *service):
+        if problem.startswith(UNKNOWN_KEY):
             text, _, near = problem.partition("; ")
-            hint = near or f"The adapter's own keys are {', '.join(conf.OWN_KEYS)}; the others are GuardConfig's fields"
-            messages.append(_error("E002", f"{conf.SETTING}: {text}", _sentence(hint)))
+            hint = near or f"The adapter's own keys are {', '.join(OWN_KEYS)}; the others are GuardConfig's fields"
+            messages.append(_error("E002", f"{SETTING}: {text}", _sentence(hint)))
         else:
-            messages.append(_error("E003", *_parted(f"{conf.SETTING}: {problem}")))
-    messages += [_error("E003", *_parted(f"{conf.SETTING}: {problem}")) for problem in found.own_problems]
-    messages += [_error("E004", *_parted(f"{conf.SETTING}['RULES']: {problem}")) for problem in found.rule_problems]
+            messages.append(_error("E003", *_parted(f"{SETTING}: {problem}")))
+    messages += [_error("E003", *_parted(f"{SETTING}: {problem}")) for problem in found.own_problems]
+    messages += [_error("E004", *_parted(f"{SETTING}['RULES']: {problem}")) for problem in found.rule_problems]
     if found.resolver_problem:
-        messages.append(_error("E005", *_parted(f"{conf.SETTING}: {found.resolver_problem}")))
+        messages.append(_error("E005", *_parted(f"{SETTING}: {found.resolver_problem}")))
     for rule in found.rules:
         if rule.on_review == "block":
             messages.append(
@@ -70,7 +73,7 @@ def check_middleware(app_configs: Any = None, **kwargs: Any) -> list[checks.Chec
     if not places:
         if not len(conf.current().rules):
             return []
-        text = f"{conf.SETTING} has rules, and {_OURS} is not in MIDDLEWARE: nothing asks."
+        text = f"{SETTING} has rules, and {_OURS} is not in MIDDLEWARE: nothing asks."
         return [_warning("W001", text, "Add it as the last entry of MIDDLEWARE.")]
     messages: list[checks.CheckMessage] = []
     if len(places) > 1:
@@ -186,24 +189,4 @@ def _is(path: Any, wanted: str) -> bool:
 
 
 def _named(rule: RouteRule) -> str:
-    return f"{conf.SETTING}['RULES']: rule {rule.route!r} ({rule.action!r})"
-
-
-def _parted(problem: str) -> tuple[str, str | None]:
-    """A problem's sentence, and what it says to do about it."""
-    found = _ADVICE.search(problem)
-    if found is None:
-        return _sentence(problem), "See the settings reference for what it may be."
-    return problem[: found.start()] + ".", _sentence(problem[found.end() :])
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".")) else ".")
-
-
-def _error(identity: str, text: str, hint: str | None) -> checks.CheckMessage:
-    return checks.Error(text, hint=hint, id=f"supervisor_guards.{identity}")
-
-
-def _warning(identity: str, text: str, hint: str | None) -> checks.CheckMessage:
-    return checks.Warning(text, hint=hint, id=f"supervisor_guards.{identity}")
+    return f"{SETTING}['RULES']: rule {rule.route!r} ({rule.action!r})"

@@ -3,56 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import anyio.to_thread
 from django.conf import settings
 from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
+from django.db.backends.base.base import NO_DB_ALIAS
+from django.db.backends.signals import connection_created
 
 from supervisor_guards import Guard, GuardConfig, get_guard
 from supervisor_guards.errors import ConfigurationError
-from supervisor_guards.web import RouteRule, RouteRules, User, provide_guard
+from supervisor_guards.web import SETTING, WebSettings, provide_guard, read_settings
+from supervisor_guards_django import databases
 from supervisor_guards_django.signals import announce
 
 logger = logging.getLogger("supervisor_guards")
 
-SETTING = "SUPERVISOR_GUARDS"
-UserResolver = Callable[[Any], Any]
-Unresolved = Literal["deny", "warn"]
-OWN_KEYS = ("RULES", "USER_RESOLVER", "UNRESOLVED", "MAX_BODY_BYTES", "REVIEW_URL")
-"""Keys of the adapter itself; the others are the fields of `GuardConfig`."""
-UNKNOWN_KEY = "unknown setting "
-"""How the engine's word on a key that nobody knows begins."""
-
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the dict says. `problems` has every fault: of keys, values, rules and dotted paths.
+class Settings(WebSettings):
+    """What the dict says. `alias` is the database that has the supervisor's tables; None where none has them."""
 
-    `user_resolver` gets the request and returns a `supervisor_guards.web.User`, or None for anonymous; it may be
-    a coroutine function under ASGI. None means Django's own authentication. `max_body_bytes` is for rules in the
-    settings that don't say; None is the engine's default. `review_url` is where the project shows where a review
-    stands.
-    """
-
-    config: GuardConfig
-    rules: RouteRules
-    rule_problems: tuple[str, ...] = ()
-    resolver_problem: str | None = None
-    own_problems: tuple[str, ...] = ()
-    user_resolver: UserResolver | None = None
-    unresolved: Unresolved = "deny"
-    review_url: str | None = None
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """One sentence each; empty where these settings can work."""
-        resolver = (self.resolver_problem,) if self.resolver_problem else ()
-        return (*self.config.problems(), *self.own_problems, *resolver, *self.rule_problems)
+    alias: str | None = None
 
 
 _current: Settings | None = None
@@ -68,34 +42,35 @@ def current() -> Settings:
 
 
 def read(written: Any) -> Settings:
-    """What `written`, the dict, says. Raises nothing."""
-    if written is None:
-        written = {}
-    if not isinstance(written, Mapping):
-        wrong = f"{SETTING}={written!r}: give a dict such as {{'MODE': 'shadow', 'RULES': [...]}}"
-        return Settings(GuardConfig.load(), RouteRules(), own_problems=(wrong,))
-    config = _config(written)
-    problems: list[str] = []
-    cap = _whole_number(written, "MAX_BODY_BYTES", problems)
-    unresolved = written.get("UNRESOLVED", "deny")
-    if unresolved not in ("deny", "warn"):
-        problems.append(f"UNRESOLVED={unresolved!r}: choose one of deny, warn")
-    review_url = written.get("REVIEW_URL")
-    if review_url is not None and not isinstance(review_url, str):
-        problems.append(f"REVIEW_URL={review_url!r}: give a path such as '/reviews'")
-        review_url = None
-    rules, rule_problems = _rules(written.get("RULES", ()), cap)
-    resolver, resolver_problem = _resolver(written.get("USER_RESOLVER"))
-    return Settings(
-        config,
-        rules,
-        rule_problems,
-        resolver_problem,
-        tuple(problems),
-        resolver,
-        "warn" if unresolved == "warn" else "deny",
-        review_url.rstrip("/") if review_url is not None else None,
-    )
+    """What `written`, the dict, says; its `DATABASE` may be an alias of the project's databases. Raises nothing."""
+    database = written.get("DATABASE") if isinstance(written, Mapping) else None
+    is_url = isinstance(database, str) and "://" in database
+    if database is None or is_url:
+        found = read_settings(written)
+    else:
+        found = read_settings({key: value for key, value in written.items() if key != "DATABASE"})
+        url = databases.MEMORY if database == databases.MEMORY else None
+        config = dataclasses.replace(found.config, database_url=url)
+        if not isinstance(database, str):
+            fault = (
+                f"DATABASE={database!r}: give an alias of DATABASES, or a URL such as 'sqlite:////srv/supervisor.db'"
+            )
+            config = dataclasses.replace(config, faults=(*config.faults, fault))
+        found = dataclasses.replace(found, config=config)
+    values = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    return Settings(**values, alias=databases.alias_of(written) if isinstance(written, Mapping) else None)
+
+
+def engine_config() -> GuardConfig:
+    """What the engine gets: the settings, and the URL of the alias as it is now, password and all.
+
+    Raises `ConfigurationError` where the alias can't be used.
+    """
+    found = current()
+    if found.alias is None:
+        return found.config
+    url = databases.store_url(found.alias)
+    return dataclasses.replace(found.config, database_url=url, migrated_by=databases.migration(found.alias))
 
 
 def guard() -> Guard:
@@ -124,101 +99,81 @@ def provide() -> None:
         provide_guard(_make)
 
 
+def renew() -> None:
+    """Close the guard that was made here, once all its rows are stored; the next use makes another."""
+    global _store, _warm
+    _store, _warm = None, False
+    if _providing:
+        provide_guard(_make)
+
+
 def withdraw() -> None:
     """Let the default guard come from the environment again: for tests of several frameworks in one process."""
-    global _providing, _warm
+    global _providing, _warm, _store
     _providing = _warm = False
+    _store = None
     provide_guard(None)
 
 
 _providing = False
 _warm = False
+_store: str | None = None
+"""The URL of the alias as it was when the guard was made."""
 
 
 def _make() -> Guard:
+    global _store
     config = current().config
     problems = config.problems()
+    try:
+        config = engine_config()
+    except ConfigurationError as error:
+        problems += error.problems
     if problems and config.enforcement_mode == "shadow" and not config.enforces:
         logger.error("running in shadow on defaults; mend %s: %s", SETTING, "; ".join(problems))
         config = GuardConfig(
-            app_id=config.app_id, policy=config.policy, database_url=config.database_url, state_dir=config.state_dir
+            app_id=config.app_id,
+            policy=config.policy,
+            database_url=config.database_url,
+            migrated_by=config.migrated_by,
+            state_dir=config.state_dir,
         )
+    elif problems:
+        raise ConfigurationError(problems)
     else:
         config.warn()
+    alias = current().alias
+    if alias is not None and config.database_url == databases.MEMORY:
+        logger.info("the database %r is in memory: decisions are kept beside it, and models don't show them", alias)
     made = Guard(config)
     made.add_hook(announce)
+    _store = config.database_url if alias is not None else None
     return made
 
 
 def _changed(*, setting: str, **kwargs: Any) -> None:
-    global _current, _warm
+    global _current
     if setting == SETTING:
-        _current, _warm = None, False
-        if _providing:
-            provide_guard(_make)
+        _current = None
+        renew()
+
+
+def _connected(*, connection: Any, **kwargs: Any) -> None:
+    """Let go of a database that a test runner is about to drop or copy, or has put another one in the place of."""
+    alias = current().alias if _store is not None else None
+    if alias is None:
+        return
+    # Without a database, Django connects only to make, copy and drop some; PostgreSQL wants nobody else in them.
+    if connection.alias == NO_DB_ALIAS or (connection.alias == alias and _store_now(alias) != _store):
+        renew()
+
+
+def _store_now(alias: str) -> str | None:
+    try:
+        return databases.store_url(alias)
+    except ConfigurationError:
+        return None  # who makes the next guard is told
 
 
 setting_changed.connect(_changed, dispatch_uid="supervisor_guards_django.conf")
-
-
-def _config(written: Mapping[str, Any]) -> GuardConfig:
-    """The engine's part, where unknown keys are compared with the adapter's own ones too."""
-    config = GuardConfig.from_mapping({key: value for key, value in written.items() if key not in OWN_KEYS})
-    faults = tuple(fault + _own_suggestion(fault) for fault in config.faults)
-    config = dataclasses.replace(config, faults=faults)
-    database = written.get("DATABASE")
-    if isinstance(database, str) and "://" not in database:
-        fault = f"DATABASE={database!r}: give a URL such as 'sqlite:////srv/shop/supervisor.db'"
-        config = dataclasses.replace(config, database_url=None, faults=(*config.faults, fault))
-    return config
-
-
-def _own_suggestion(fault: str) -> str:
-    if not fault.startswith(UNKNOWN_KEY) or "did you mean" in fault:
-        return ""
-    close = difflib.get_close_matches(fault.removeprefix(UNKNOWN_KEY).strip("'"), OWN_KEYS, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _whole_number(written: Mapping[str, Any], key: str, problems: list[str]) -> int | None:
-    value = written.get(key)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return value
-    problems.append(f"{key}={value!r}: give a whole number of at least 1, in bytes")
-    return None
-
-
-def _rules(written: Any, cap: int | None) -> tuple[RouteRules, tuple[str, ...]]:
-    if isinstance(written, (str, bytes, Mapping)) or not hasattr(written, "__iter__"):
-        return RouteRules(), (f"RULES={written!r}: give a list of rules",)
-    try:
-        return RouteRules([_capped(rule, cap) for rule in written]), ()
-    except ConfigurationError as error:
-        return RouteRules(), error.problems
-
-
-def _capped(rule: Any, cap: int | None) -> RouteRule | Mapping[str, Any]:
-    if cap is None or not isinstance(rule, Mapping) or "max_body_bytes" in rule:
-        return rule
-    return {**rule, "max_body_bytes": cap}
-
-
-def _resolver(written: Any) -> tuple[UserResolver | None, str | None]:
-    if written is None:
-        return None, None
-    found = written
-    if isinstance(written, str):
-        try:
-            found = import_string(written)
-        except ImportError as error:
-            return (
-                _no_resolver,
-                f"USER_RESOLVER={written!r} can't be imported ({error}): name a callable by its dotted path",
-            )
-    if not callable(found):
-        return _no_resolver, f"USER_RESOLVER={written!r}: give a callable, or the dotted path of one"
-    return found, None
-
-
-def _no_resolver(request: Any) -> User | None:
-    raise ConfigurationError(current().resolver_problem or "USER_RESOLVER can't be used")
+connection_created.connect(_connected, dispatch_uid="supervisor_guards_django.conf")

@@ -12,15 +12,17 @@ import msgspec
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
+from django.views import View
 
 from supervisor_guards import Decision, Guard
 from supervisor_guards.errors import ConfigurationError
-from supervisor_guards.web import RouteRule, get_state, register
+from supervisor_guards.web import Result, RouteRule, Ruling, Watch, enforced, get_state, no_guard, place_rule, register
 from supervisor_guards_django.answers import response_of
-from supervisor_guards_django.bodies import Watch, watch
-from supervisor_guards_django.facts import Place, handles, method_of, place_of, will_run
-from supervisor_guards_django.judging import Result, Ruling, enforced, no_guard, observe, rule_on, state_of
+from supervisor_guards_django.bodies import watch
+from supervisor_guards_django.facts import Place, method_of, place_of
+from supervisor_guards_django.judging import may_be_refused, observe, rule_on, state_of
 from supervisor_guards_django.own import MARK, marked
+from supervisor_guards_django.running import handles, will_run
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,6 +88,7 @@ class SupervisedMixin:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.supervised_action is not None:
+            refuse_order(cls, SupervisedMixin, View)
             payload = cls.__dict__.get("supervised_payload", cls.supervised_payload)
             rule = place_rule(cls.supervised_action, payload=payload, **cls.supervised_options)
             setattr(cls, MARK, (rule,))
@@ -109,12 +112,13 @@ def get_decision(request: Any, action: str | None = None) -> Decision | None:
     return None if state is None else state.decision(action)
 
 
-def place_rule(action: str, **settings: Any) -> RouteRule:
-    """A rule that belongs to a place in the code instead of a route. Raises `ConfigurationError`."""
-    try:
-        return RouteRule(f"guard:{action}", action, **settings)
-    except ConfigurationError as error:
-        raise ConfigurationError(problem.partition(": ")[2] or problem for problem in error.problems) from None
+def refuse_order(view: type, mixin: type, base: type) -> None:
+    """Raises `ConfigurationError` where `base` comes before `mixin` in a view's bases: the mixin is never called."""
+    order = view.__mro__
+    if base in order and order.index(base) < order.index(mixin):
+        raise ConfigurationError(
+            [f"{view.__qualname__}: list {mixin.__name__} before {base.__name__}, or nothing is ever asked"]
+        )
 
 
 class _Pass(msgspec.Struct, frozen=True):
@@ -134,6 +138,7 @@ class _Call:
         self.rule = rule
         target = getattr(view, "func", view)
         self._owner = getattr(target, "__self__", None)
+        self._name = getattr(view, "__name__", "")
         self.bound = self._owner is not None
 
     def request(self, args: tuple[Any, ...]) -> Any:
@@ -161,6 +166,8 @@ class _Call:
         owner = self.owner(args)
         if owner is None:
             return will_run(self.view, method)
+        if self._name != "dispatch":  # a handler, and it is being called
+            return True
         return handles(owner, method, owner.http_method_names, getattr(owner, "action_map", None))
 
     def before(self, request: Any) -> Flow[_Pass]:
@@ -168,8 +175,8 @@ class _Call:
             guard = yield GuardInUse()
             may_refuse = bool(enforced(guard, [self.rule])[0])
         except Exception as error:
-            refused = Ruling(no_guard(error), self.rule.action)
-            return _Pass(Ruling() if self.rule.mode == "shadow" else refused)
+            refused = may_be_refused([self.rule])
+            return _Pass(Ruling(no_guard(error), self.rule.action) if refused else Ruling())
         place = place_of(request, self.view)
         if may_refuse:
             ruling = yield from rule_on(guard, [self.rule], request, place, state_of(request))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from supervisor_guards.web import Body, RequestFacts, RouteRule, RouteRules, User
+from supervisor_guards_django.running import owner_of
+from supervisor_guards_django.translated import template_of
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -24,14 +26,13 @@ def place_of(request: Any, view: Any, args: tuple[Any, ...] = (), kwargs: Mappin
     match = request.resolver_match
     if match is None:
         return Place(None, (), view, dict(kwargs or {}))
-    given = match.kwargs if kwargs is None else kwargs
-    unnamed = {str(index): value for index, value in enumerate(args or match.args)}
-    return Place(template_of(match.route), names_of(match), view, {**unnamed, **given})
+    path = parameters(args or match.args, match.kwargs if kwargs is None else kwargs)
+    return Place(template_of(request, match.route), names_of(match), view, path)
 
 
-def template_of(route: str | None) -> str | None:
-    """The template as rules write it: the URLconf's own text after a slash, expressions without their `^`."""
-    return None if route is None else "/" + route.removeprefix("^")
+def parameters(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The route's parameters by name; unnamed groups by their number."""
+    return {**{str(index): value for index, value in enumerate(args)}, **kwargs}
 
 
 def names_of(match: Any) -> tuple[str, ...]:
@@ -50,11 +51,6 @@ def rules_for(rules: RouteRules, method: str, place: Place) -> tuple[RouteRule, 
         return found
     had = {rule.action for rule in found}
     return found + tuple(rule for rule in rules.for_route(method, None, (), owner) if rule.action not in had)
-
-
-def owner_of(view: Any) -> Any:
-    """The class of a class-based view, of Django or of Django REST framework; None for functions."""
-    return getattr(view, "view_class", None) or getattr(view, "cls", None)
 
 
 def method_of(request: Any) -> str:
@@ -81,25 +77,3 @@ def facts_of(request: Any, place: Place, body: Body, user: User) -> RequestFacts
         body=body,
         pick="last",
     )
-
-
-def will_run(view: Any, method: str) -> bool:
-    """Whether a view runs code of the project for `method`, as far as its class tells: no 405, no automatic OPTIONS."""
-    owner = owner_of(view)
-    if owner is None:
-        return True
-    given = getattr(view, "view_initkwargs", None) or getattr(view, "initkwargs", None) or {}
-    allowed = given.get("http_method_names", getattr(owner, "http_method_names", ()))
-    return handles(owner, method, allowed, getattr(view, "actions", None))
-
-
-def handles(owner: Any, method: str, allowed: Collection[str], actions: Mapping[str, str] | None = None) -> bool:
-    """The same for the class or instance of a view; `actions` are those of a view set."""
-    verb = method.lower()
-    if verb not in allowed:
-        return False
-    if verb == "options":
-        return not getattr(getattr(owner, "options", None), "__module__", "").startswith(("django.", "rest_framework."))
-    if actions:
-        return verb in actions or (verb == "head" and "get" in actions)
-    return hasattr(owner, verb) or (verb == "head" and hasattr(owner, "get"))

@@ -12,7 +12,8 @@ class SegmentField(models.BigIntegerField):
 
     def db_type(self, connection: Any) -> str | None:
         """INTEGER on SQLite, else what Django says."""
-        return "integer" if connection.vendor == "sqlite" else super().db_type(connection)
+        usual: Any = super().db_type(connection)
+        return "integer" if connection.vendor == "sqlite" else usual
 
 
 class CharacterwiseField(models.TextField):

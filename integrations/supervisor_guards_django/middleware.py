@@ -10,32 +10,57 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpResponse
 
 from supervisor_guards.errors import PayloadUnusable
-from supervisor_guards.web import SAFE_METHODS, STATE_KEY, RequestState, Tripwire, get_state, serving
+from supervisor_guards.web import (
+    SAFE_METHODS,
+    STATE_KEY,
+    RequestState,
+    Result,
+    Ruling,
+    Tripwire,
+    enforced,
+    get_state,
+    no_guard,
+    serving,
+)
 from supervisor_guards_django import conf
 from supervisor_guards_django.answers import REFUSALS, response_of
-from supervisor_guards_django.bodies import Watch, watch
-from supervisor_guards_django.facts import Place, label, method_of, place_of, rules_for, will_run
-from supervisor_guards_django.judging import Ruling, enforced, no_guard, observe, rule_on
-from supervisor_guards_django.own import own_actions
+from supervisor_guards_django.bodies import watch
+from supervisor_guards_django.facts import label, method_of
+from supervisor_guards_django.judging import Observing, may_be_refused, rule_on
+from supervisor_guards_django.known import KnownRoutes, Route
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
 from supervisor_guards_django.within import Within
 
 logger = logging.getLogger("supervisor_guards")
 
 
-class Visit(RequestState):
-    """One request on its way through the middleware: its decisions, and what is left to do after the view."""
+class Visit(Within, RequestState):
+    """One request on its way through the middleware: its decisions, and what is left to do after the view.
 
-    def __init__(self, owner: object, request: Any) -> None:
-        super().__init__()
-        self.owner = owner
-        self.within: Any = Within(request)
-        self.place: Place | None = None
-        self.ruling = Ruling()
-        self.observing: Any = ()
-        self.guard: Any = None
-        self.watch: Watch | None = None
-        self.raised = False
+    Nearly every request has none, and pays for no more than one attribute.
+    """
+
+    guarded: tuple[str, ...] = ()
+    delegated: frozenset[str] = frozenset()
+    entries: Any = ()
+    around = True
+    """The middleware's own call is around the view: there is an afterwards."""
+    match: Any = None
+    method: Any = None
+    """What was judged. Another match is another view: a request may be sent on."""
+    label = ""
+    rulings: tuple[Ruling, ...] = ()
+    observing: tuple[Observing, ...] = ()
+    raised = False
+
+    def add(self, entry: Any) -> None:
+        """Note a decision."""
+        self.entries = [*self.entries, entry]
+
+    def settle(self, result: Result) -> None:
+        """Note how the actions ended."""
+        for ruling in self.rulings:
+            ruling.settle(result)
 
 
 class SupervisorMiddleware:
@@ -51,6 +76,7 @@ class SupervisorMiddleware:
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
         self.tripwire = Tripwire()
+        self._known = KnownRoutes()
         self._async = iscoroutinefunction(get_response)
         if self._async:
             # Django looks at both: a plain process_view would cost a change of threads on each request.
@@ -61,37 +87,41 @@ class SupervisorMiddleware:
     def __call__(self, request: Any) -> Any:
         if self._async:
             return self._acall(request)
-        visit = self._enter(request)
+        visit = _arrive(request)
         if visit is None:
             return self.get_response(request)
         try:
-            with serving(visit.within, visit.within.approvals()):
+            with serving(visit, visit.approvals(request)):
                 response = self.get_response(request)
         except BaseException:
-            visit.ruling.settle("raised")
+            visit.settle("raised")
             raise
-        drive(self._leave(request, visit, response))
+        if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
+            drive(self._leave(request, visit, response))
         return response
 
     async def _acall(self, request: Any) -> Any:
-        visit = self._enter(request)
+        visit = _arrive(request)
         if visit is None:
             return await self.get_response(request)
         try:
-            with serving(visit.within, visit.within.approvals()):
+            with serving(visit, visit.approvals(request)):
                 response = await self.get_response(request)
         except BaseException:  # a client that hung up cancels the request
-            visit.ruling.settle("raised")
+            visit.settle("raised")
             raise
-        await adrive(self._leave(request, visit, response))
+        if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
+            await adrive(self._leave(request, visit, response))
         return response
 
     def process_view(self, request: Any, view: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Judge the request once Django knows its view. Returns the answer of a refusal, else None."""
-        return _answer(request, drive(self._judge(request, view, args, kwargs)))
+        route = self._route(request, view)
+        return None if route is None else _answer(request, drive(_judge(request, route, args, kwargs)))
 
     async def _aprocess_view(self, request: Any, view: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        return _answer(request, await adrive(self._judge(request, view, args, kwargs)))
+        route = self._route(request, view)
+        return None if route is None else _answer(request, await adrive(_judge(request, route, args, kwargs)))
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
         """What a plain guard inside the view refused becomes the same answer as a rule's refusal."""
@@ -100,63 +130,87 @@ class SupervisorMiddleware:
             visit.raised = True
         return response_of(exception, request) if isinstance(exception, REFUSALS) else None
 
-    def _enter(self, request: Any) -> Visit | None:
-        """The visit; None where this middleware is around the request already."""
-        if get_state(vars(request)) is not None:
+    def _route(self, request: Any, view: Any) -> Route | None:
+        """The route to judge by; None where no rule is meant, or the request was judged on its way to this view."""
+        visit = vars(request).get(STATE_KEY)
+        if not isinstance(visit, Visit):  # another request object than the one that came in
+            visit = _arrive(request)
+            visit.around = False
+        match = request.resolver_match
+        if visit.match is match:
             return None
-        visit = Visit(self, request)
-        setattr(request, STATE_KEY, visit)
-        return visit
-
-    def _judge(self, request: Any, view: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Flow[Ruling]:
-        visit = get_state(vars(request))
-        settings = conf.current()
-        if not isinstance(visit, Visit) or visit.owner is not self:
-            return Ruling()
-        if settings.rule_problems:
-            return _without_rules(request, settings)
-        if not len(settings.rules):
-            return Ruling()
-        method = method_of(request)
-        place = place_of(request, view, args, kwargs)
-        rules = rules_for(settings.rules, method, place)
-        if not rules or not will_run(view, method):
-            return Ruling()
-        visit.place = place
-        visit.guarded = tuple(rule.action for rule in rules)
-        visit.delegated = frozenset(visit.guarded) & own_actions(view, method)
-        own = [rule for rule in rules if rule.action not in visit.delegated]
-        if not own:
-            return Ruling()
-        try:
-            guard = yield GuardInUse()
-            may_refuse, observing = enforced(guard, own)
-        except Exception as error:
-            refused = any(rule.mode != "shadow" for rule in own)
-            return Ruling(no_guard(error), own[0].action) if refused else Ruling()
-        if may_refuse:
-            visit.ruling = yield from rule_on(guard, may_refuse, request, place, visit)
-            if visit.ruling.error is not None:
-                return visit.ruling
-        if observing:
-            visit.guard, visit.observing = guard, observing
-            visit.watch = watch(request, max(rule.max_body_bytes for rule in observing))
-        return visit.ruling
+        visit.match, visit.method = match, request.method
+        return self._known.find(conf.current(), request, view)
 
     def _leave(self, request: Any, visit: Visit, response: Any) -> Flow[None]:
-        result: Any = "raised" if visit.raised or response.status_code >= 500 else "returned"
-        visit.ruling.settle(result)
-        if visit.observing and visit.place is not None:
-            seen = yield from observe(visit.guard, visit.observing, request, visit.place, visit, visit.watch)
+        result: Result = "raised" if visit.raised or response.status_code >= 500 else "returned"
+        visit.settle(result)
+        for one in visit.observing:
+            seen = yield from one.observe(request, visit)
             seen.settle(result)
-        if visit.guarded and visit.place is not None and response.status_code < 400:
-            self.tripwire.check(visit, visit.guarded, label(request, visit.place.template))
+        if request.resolver_match is not visit.match:
+            self._unasked(request, visit, response.status_code < 300)
+        elif request.method is not visit.method:
+            self._unasked(request, visit, response.status_code < 400)
+        if visit.guarded and response.status_code < 400:
+            self.tripwire.check(visit, visit.guarded, visit.label)
+
+    def _unasked(self, request: Any, visit: Visit, ran: bool) -> None:
+        """A view that we weren't asked about seems to have run: see whether a rule was meant for it.
+
+        A redirect may be a middleware's that came before us, so it tells nothing.
+        """
+        match = request.resolver_match
+        route = self._known.find(conf.current(), request, match.func) if match is not None and ran else None
+        if route is not None:
+            self.tripwire.check(visit, route.actions, label(request, route.template))
 
 
-def _without_rules(request: Any, settings: conf.Settings) -> Ruling:
-    """The rules can't be read, so it can't be told whether the view is guarded."""
-    logger.error("the rules can't be read, so nothing is guarded by them: %s", "; ".join(settings.rule_problems))
-    if settings.unresolved == "warn" or method_of(request) in SAFE_METHODS or not settings.config.enforces:
+def _arrive(request: Any) -> Any:
+    """The visit that begins; None where this middleware is around the request already."""
+    attributes = vars(request)
+    former = attributes.get(STATE_KEY)
+    if isinstance(former, Visit):
+        return None
+    visit = attributes[STATE_KEY] = Visit(request)
+    if isinstance(former, RequestState):  # a guarded view was called before us
+        visit.entries = former.entries
+    return visit
+
+
+def _judge(request: Any, route: Route, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Flow[Ruling]:
+    visit: Any = get_state(vars(request))
+    if route.problem:
+        return _unresolved(request, route.problem)
+    visit.label = label(request, route.template)
+    visit.guarded += route.actions
+    visit.delegated |= route.delegated
+    if not route.rules:
+        return Ruling()
+    place = route.place(request, args, kwargs)
+    try:
+        guard = yield GuardInUse()
+        may_refuse, observing = enforced(guard, route.rules)
+    except Exception as error:
+        return Ruling(no_guard(error), route.rules[0].action) if may_be_refused(route.rules) else Ruling()
+    ruling = Ruling()
+    if may_refuse:
+        ruling = yield from rule_on(guard, may_refuse, request, place, visit)
+        visit.rulings += (ruling,)
+    if observing and ruling.error is None:
+        seen = Observing(guard, observing, place, watch(request, max(rule.max_body_bytes for rule in observing)))
+        if visit.around:
+            visit.observing += (seen,)
+        else:
+            yield from seen.observe(request, visit)
+    return ruling
+
+
+def _unresolved(request: Any, problem: str) -> Ruling:
+    """It can't be told whether the view is guarded."""
+    settings = conf.current()
+    logger.error("it can't be told whether a view is guarded: %s", problem)
+    if settings.unresolved == "warn" or method_of(request) in SAFE_METHODS or not settings.enforces:
         return Ruling()
     return Ruling(PayloadUnusable("deny", ["unresolved-route"]))
 

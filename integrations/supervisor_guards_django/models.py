@@ -45,7 +45,7 @@ class Table(models.Model):
         abstract = True
         app_label = "supervisor_guards"
         base_manager_name = "objects"
-        default_permissions = ()
+        default_permissions: tuple[str, ...] = ()
         # Partial indexes are on SQLite and PostgreSQL, and so is the engine.
         required_db_features = ("supports_partial_indexes",)
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import migrations
+from django.db import migrations, router
 from django.db.migrations.operations.base import Operation
 
 from supervisor_guards_django import databases
+
+
+def _holds(alias: str, model: Any) -> bool:
+    """Whether the table of `model` is in `alias`: where `DATABASE` says so, and neither router nor kind is against."""
+    return bool(
+        alias == databases.tables_alias()
+        and model._meta.can_migrate(alias)
+        and router.allow_migrate_model(alias, model)
+    )
 
 
 class CreateTable(migrations.CreateModel):
@@ -15,7 +24,7 @@ class CreateTable(migrations.CreateModel):
 
     def allow_migrate_model(self, connection_alias: str, model: Any) -> bool:
         """Whether `connection_alias` has the tables; the project's routers can't say yes for another."""
-        return connection_alias == databases.tables_alias() and super().allow_migrate_model(connection_alias, model)
+        return _holds(connection_alias, model)
 
 
 class SchemaVersion(Operation):
@@ -33,12 +42,12 @@ class SchemaVersion(Operation):
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         """In `sg_meta`, and for SQLite in `user_version` too."""
-        if schema_editor.connection.alias == databases.tables_alias():
+        if _holds(schema_editor.connection.alias, to_state.apps.get_model(app_label, "Setting")):
             databases.write_version(schema_editor.connection, self.version)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         """The version that was there."""
-        if schema_editor.connection.alias == databases.tables_alias():
+        if _holds(schema_editor.connection.alias, from_state.apps.get_model(app_label, "Setting")):
             databases.write_version(schema_editor.connection, self.before)
 
     def describe(self) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from supervisor_guards.web import RouteRule, layers
-from supervisor_guards_django.facts import owner_of
+from supervisor_guards_django.running import owner_of
 
 MARK = "__supervisor_guards_rules__"
 """Under this name a guarded view, method or class carries its rules; Django's decorators copy it along."""
@@ -40,7 +40,7 @@ def _rules(view: Any, method: str | None) -> Iterator[RouteRule]:
     if owner is None:
         return
     yield from getattr(owner, MARK, ())
-    for permission in getattr(owner, "permission_classes", ()):
+    for permission in _permissions(view, owner):
         yield from getattr(permission, MARK, ())
     actions = getattr(view, "actions", None) or {}
     by_action = getattr(owner, BY_ACTION, {})
@@ -56,3 +56,12 @@ def _rules(view: Any, method: str | None) -> Iterator[RouteRule]:
         if handler is None and verb == "head":
             handler = getattr(owner, actions.get("get", "get"), None)
         yield from getattr(handler, MARK, ())
+
+
+def _permissions(view: Any, owner: Any) -> Iterable[Any]:
+    """The permission classes that Django REST framework will ask; none where the project chooses them as it runs."""
+    if getattr(getattr(owner, "get_permissions", None), "__module__", "rest_framework.views") != "rest_framework.views":
+        return ()
+    given = getattr(view, "initkwargs", None) or getattr(view, "view_initkwargs", None) or {}
+    chosen: Iterable[Any] = given.get("permission_classes", getattr(owner, "permission_classes", ()))
+    return chosen

@@ -14,19 +14,21 @@ from django.http import HttpRequest, QueryDict
 from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Empty
+from rest_framework.views import APIView
 
 from supervisor_guards.errors import ConfigurationError, GuardError
-from supervisor_guards.web import Body, RequestFacts, RouteRule
+from supervisor_guards.web import Body, RequestFacts, Result, RouteRule, Ruling, enforced, no_guard, place_rule
 from supervisor_guards_django.answers import refusal_of
 from supervisor_guards_django.bodies import form_body, read_body, seen_body
-from supervisor_guards_django.decorators import Payload, place_rule
-from supervisor_guards_django.facts import handles, method_of, place_of
-from supervisor_guards_django.judging import Result, Ruling, enforced, no_guard, observe, rule_on, state_of
+from supervisor_guards_django.decorators import Payload, refuse_order
+from supervisor_guards_django.facts import place_of
+from supervisor_guards_django.judging import may_be_refused, observe, rule_on, state_of
 from supervisor_guards_django.own import BY_ACTION, MARK, names_of_handler
+from supervisor_guards_django.running import handles
 from supervisor_guards_django.steps import GuardInUse, drive
 
-_PASSED = "supervisor_guards_rest_framework"
-"""Under this name Django's request keeps which rules it was judged by: cloned requests share it."""
+_PASSED = "supervisor_guards_passed"
+"""Under this name a view keeps which rules it was judged by, and for which request."""
 
 
 class Refused(APIException):
@@ -38,7 +40,7 @@ class Refused(APIException):
     def __init__(
         self, error: GuardError, request: HttpRequest, action: str | None, facts: RequestFacts | None = None
     ) -> None:
-        problem_only = refusal_of(error, request, action, facts, page=False)
+        problem_only = refusal_of(error, request, action, facts)
         problem = json.loads(problem_only.body)
         code = problem["type"].rpartition("/")[2]
         super().__init__(problem["title"], code)
@@ -72,6 +74,7 @@ class SupervisedMixin:
         named = cls.supervised_action
         if named is None:
             return
+        refuse_order(cls, SupervisedMixin, APIView)
         payload = cls.__dict__.get("supervised_payload", cls.supervised_payload)
         if isinstance(named, str):
             setattr(cls, MARK, (place_rule(named, payload=payload, **cls.supervised_options),))
@@ -109,13 +112,15 @@ def supervised_permission(action: str, *, payload: Payload | None = None, **opti
 def _judge(view: Any, request: Any, rule: RouteRule) -> bool:
     """Judge the request once. Raises `Refused`; False only for a form that the browsable API would offer.
 
-    The browsable API asks for other methods, on clones: nothing is about to happen there.
+    The browsable API and the metadata ask for other methods, on clones, once the view has its answer or is at it:
+    nothing is about to happen there. A view is made for each request, so the same rule in a batch asks again.
     """
     plain = request._request
-    passed: dict[int, bool] = vars(plain).setdefault(_PASSED, {})
-    if request.method != plain.method:
-        return True
-    method = method_of(plain)
+    real, passed = _seen_by(view, request)
+    rendering = hasattr(view, "response") and request is not real
+    if rendering or (request is not real and request.method != plain.method):
+        return passed.get(id(rule), True) if request.method == plain.method else True
+    method = str(request.method).upper()
     if not rule.covers(method) or not handles(view, method, view.http_method_names, getattr(view, "action_map", None)):
         return True
     if id(rule) in passed:
@@ -126,7 +131,7 @@ def _judge(view: Any, request: Any, rule: RouteRule) -> bool:
         guard = drive(_guard())
         may_refuse = bool(enforced(guard, [rule])[0])
     except Exception as error:
-        if rule.mode == "shadow":
+        if not may_be_refused([rule]):
             return True
         raise Refused(no_guard(error), plain, rule.action) from error
     if not may_refuse:
@@ -150,6 +155,14 @@ def _judge(view: Any, request: Any, rule: RouteRule) -> bool:
     return True
 
 
+def _seen_by(view: Any, request: Any) -> tuple[Any, dict[int, bool]]:
+    """The request that `view` was called with, and its answers by rule so far."""
+    real, passed = vars(view).get(_PASSED, (None, {}))
+    if real is None or real._request is not request._request:
+        real, passed = vars(view)[_PASSED] = (request, {})
+    return real, passed
+
+
 def _guard() -> Any:
     return (yield GuardInUse())
 
@@ -168,6 +181,8 @@ def _seen(request: Any, rule: RouteRule) -> Body:
     if not rule.reads_body or request._full_data is Empty:
         return seen_body(request._request, rule, None)
     raw = seen_body(request._request, rule, None)
+    if (raw.size or 0) > rule.max_body_bytes and not _is_upload(request._request):
+        return Body("too_large", size=raw.size, content_type=raw.content_type)
     return _with_data(
         Body("parsed", content_type=raw.content_type) if raw.status == "unread" else raw, request, content=False
     )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
-from django.urls import URLPattern, URLResolver, get_resolver
-from django.urls.resolvers import LocalePrefixPattern
+from django.urls import URLPattern, get_resolver
 
 from supervisor_guards.web import (
     Coverage,
@@ -20,24 +18,18 @@ from supervisor_guards.web import (
 )
 from supervisor_guards.web import audit as lay_over
 from supervisor_guards_django import conf
-from supervisor_guards_django.facts import owner_of, template_of
 from supervisor_guards_django.own import MARK, own_actions
-
-MAX_ROUTES = 10_000
-"""URLconfs may include each other without end."""
+from supervisor_guards_django.running import owner_of
+from supervisor_guards_django.translated import patterns, written
 
 
 def list_routes(urlconf: str | None = None) -> list[RouteInfo]:
-    """The routes of `urlconf` in their order, by default the project's; at most `MAX_ROUTES`.
+    """The routes of `urlconf` in their order, by default the project's; at most `translated.MAX_ROUTES`.
 
-    Templates are those that rules use. The methods of a function view aren't known before it runs, so they are None.
+    Templates, in the project's language, are those that rules use. The methods of a function view aren't known
+    before it runs, so they are None.
     """
-    found: list[RouteInfo] = []
-    for info in _walk(get_resolver(urlconf), "", (), ()):
-        found.append(info)
-        if len(found) == MAX_ROUTES:
-            break
-    return found
+    return [_leaf(*found) for found in patterns(get_resolver(urlconf))]
 
 
 def audit(urlconf: str | None = None, rules: RouteRules | None = None) -> Coverage:
@@ -50,20 +42,6 @@ def audit(urlconf: str | None = None, rules: RouteRules | None = None) -> Covera
     return lay_over(routes, found, _lost(routes))
 
 
-def _walk(
-    resolver: Any, prefix: str, namespaces: tuple[str, ...], apps: tuple[str, ...], depth: int = 0
-) -> Iterator[RouteInfo]:
-    for one in resolver.url_patterns:
-        if isinstance(one, URLResolver) and depth < 50:
-            # Which language comes first is the request's matter: the resolver leaves it out of the route too.
-            text = "" if isinstance(one.pattern, LocalePrefixPattern) else str(one.pattern)
-            inner = (*namespaces, one.namespace) if one.namespace else namespaces
-            inner_apps = (*apps, one.app_name) if one.app_name else apps
-            yield from _walk(one, _joined(prefix, text), inner, inner_apps, depth + 1)
-        elif isinstance(one, URLPattern):
-            yield _leaf(one, _joined(prefix, str(one.pattern)), namespaces, apps)
-
-
 def _leaf(pattern: URLPattern, route: str, namespaces: tuple[str, ...], apps: tuple[str, ...]) -> RouteInfo:
     view = pattern.callback
     names = [str(pattern.lookup_str)]
@@ -72,7 +50,7 @@ def _leaf(pattern: URLPattern, route: str, namespaces: tuple[str, ...], apps: tu
     owner = owner_of(view)
     return RouteInfo(
         _methods(view, owner),
-        template_of(route),
+        written(route),
         names=tuple(dict.fromkeys(names)),
         endpoint_location=location_of(view) if owner is None else _written(owner),
         actions=tuple(sorted(own_actions(view, None))),
@@ -93,11 +71,6 @@ def _methods(view: Any, owner: Any) -> frozenset[str] | None:
     if owner is None:
         return None
     return frozenset(verb.upper() for verb in owner.http_method_names if verb != "options" and hasattr(owner, verb))
-
-
-def _joined(first: str, second: str) -> str:
-    """As Django's resolver joins the routes of includes."""
-    return first + second.removeprefix("^") if first else second
 
 
 def _lost(routes: list[RouteInfo]) -> list[Any]:

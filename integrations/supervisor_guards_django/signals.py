@@ -1,4 +1,4 @@
-"""Signals for decisions, sent once they are recorded. A receiver that raises changes nothing, and is logged.
+"""Signals for decisions and reviews, sent once they are recorded. A receiver that raises is logged, no more.
 
 Each comes with `event`, a `supervisor_guards.Event`; the sender is the action type's name. They are sent on the
 guard's own thread, after the answer, so a receiver has no request, and a transaction of its own.
@@ -21,12 +21,14 @@ action_denied = Signal()
 """A decision that refused the action; in shadow nothing is refused."""
 review_requested = Signal()
 """A review that now waits for a person."""
+review_resolved = Signal()
+"""The end of such a review: `event.status` says which, `event.approver` and `event.notes` by whom and why."""
 
 
 def announce(event: Event) -> None:
     """Send what `event` calls for: a hook of the guard."""
-    if event.kind == "review":
-        _send(review_requested, event)
+    if event.kind != "decision":
+        _send(review_requested if event.kind == "review" else review_resolved, event)
         return
     _send(action_evaluated, event)
     if event.outcome == "deny":

@@ -9,8 +9,7 @@ from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.utils.functional import LazyObject, empty
 
-from supervisor_guards.web import ANONYMOUS, UNKNOWN, User
-from supervisor_guards_django.conf import UserResolver
+from supervisor_guards.web import ANONYMOUS, UNKNOWN, User, UserResolver, checked_user
 
 
 def resolve(request: Any, resolver: UserResolver | None) -> User:
@@ -19,28 +18,30 @@ def resolve(request: Any, resolver: UserResolver | None) -> User:
         return user_of(getattr(request, "user", None))
     if iscoroutinefunction(resolver):
         raise TypeError(f"USER_RESOLVER {resolver!r} is a coroutine function, and this request is served in a thread")
-    return checked(resolver(request))
+    return checked_user(resolver(request), "USER_RESOLVER")
 
 
 async def aresolve(request: Any, resolver: UserResolver | None) -> User:
     """`resolve` on the event loop. A plain resolver may use the ORM, so it runs in Django's own thread."""
-    if resolver is None:
-        auser = getattr(request, "auser", None)
-        return user_of(getattr(request, "user", None) if auser is None else await auser())
-    found = resolver if iscoroutinefunction(resolver) else sync_to_async(resolver, thread_sensitive=True)
-    return checked(await found(request))
+    if resolver is not None:
+        found = resolver if iscoroutinefunction(resolver) else sync_to_async(resolver, thread_sensitive=True)
+        return checked_user(await found(request), "USER_RESOLVER")
+    given = _given(request)
+    if given is not None:
+        return user_of(given) if _is_there(given) else await sync_to_async(user_of, thread_sensitive=True)(given)
+    auser = getattr(request, "auser", None)
+    return user_of(getattr(request, "user", None) if auser is None else await auser())
 
 
 def at_hand(request: Any) -> User | None:
     """The sender as far as the application has asked for it already; None where that is still to be found out."""
+    given = _given(request)
+    if given is not None:
+        return user_of(given) if _is_there(given) else None
     for name in ("_acached_user", "_cached_user"):
         if hasattr(request, name):
             return user_of(getattr(request, name))
-    user = vars(request).get("user")
-    if isinstance(user, LazyObject):
-        wrapped = user._wrapped
-        return None if wrapped is empty else user_of(wrapped)
-    return user_of(user)
+    return UNKNOWN if vars(request).get("user") is None else None
 
 
 def peek(request: Any, resolver: UserResolver | None) -> User:
@@ -49,8 +50,8 @@ def peek(request: Any, resolver: UserResolver | None) -> User:
     Looking at `request.user` marks the session as read and may end it, which shows in the response's headers. So
     what the application didn't ask for is read through a session object of our own.
     """
-    if resolver is not None:
-        return _unmarked(request, lambda: resolve(request, resolver))
+    if resolver is not None or _given(request) is not None:
+        return unmarked(request, lambda: resolve(request, resolver))
     known = at_hand(request)
     if known is not None:
         return known
@@ -60,7 +61,7 @@ def peek(request: Any, resolver: UserResolver | None) -> User:
 
 async def apeek(request: Any, resolver: UserResolver | None) -> User:
     """`peek` on the event loop."""
-    if resolver is not None:
+    if resolver is not None or _given(request) is not None:
         session = getattr(request, "session", None)
         accessed = getattr(session, "accessed", None)
         try:
@@ -72,6 +73,19 @@ async def apeek(request: Any, resolver: UserResolver | None) -> User:
         return known
     store = _own_session(request)
     return ANONYMOUS if store is None else _from_session(await store.aget(SESSION_KEY))
+
+
+def _given(request: Any) -> Any:
+    """Whom the project put on the request in place of Django's own lazy user; None where it didn't."""
+    user = vars(request).get("user")
+    if isinstance(user, LazyObject):
+        made_by = getattr(vars(user).get("_setupfunc"), "__module__", None)
+        return None if made_by == "django.contrib.auth.middleware" else user
+    return user
+
+
+def _is_there(user: Any) -> bool:
+    return not isinstance(user, LazyObject) or user._wrapped is not empty
 
 
 def user_of(user: Any) -> User:
@@ -89,16 +103,8 @@ def user_of(user: Any) -> User:
     return User(id=str(key))
 
 
-def checked(found: object) -> User:
-    """`found`, if it is a `User` or None."""
-    if found is None:
-        return ANONYMOUS
-    if not isinstance(found, User):
-        raise TypeError(f"USER_RESOLVER returned {type(found).__name__}; return supervisor_guards.web.User or None")
-    return found
-
-
-def _unmarked(request: Any, ask: Callable[[], User]) -> User:
+def unmarked(request: Any, ask: Callable[[], User]) -> User:
+    """What `ask` finds, with the session as unread as it was: to have read it shows in the answer's headers."""
     session = getattr(request, "session", None)
     accessed = getattr(session, "accessed", None)
     try:

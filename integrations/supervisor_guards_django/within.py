@@ -2,69 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
+from weakref import ref
 
 from asgiref.sync import iscoroutinefunction
 
 from supervisor_guards.errors import GuardError
-from supervisor_guards.web import UNKNOWN, Body, User
+from supervisor_guards.web import UNKNOWN, Body, LazyFacts, RequestFacts, User
 from supervisor_guards_django import conf, users
 from supervisor_guards_django.facts import facts_of, place_of
-from supervisor_guards_django.judging import approvals_of
+from supervisor_guards_django.judging import APPROVAL_KEY, approvals_of
 
 
-class Within:
-    """Stands for `RequestFacts` and for the engine's own facts: both are read by attribute only."""
+class Within(LazyFacts):
+    """The facts of one request, and the approvals it brings."""
 
-    __slots__ = ("_made", "_request", "known")
+    _made = None
 
     def __init__(self, request: Any) -> None:
-        self._request = request
-        self._made: Any = None
-        self.known: User | None = None
-        """The sender, where a rule has asked for it already."""
+        # The request keeps this object: a cycle would leave every request to the garbage collector.
+        self._reference = ref(request)
 
-    def approvals(self) -> tuple[str, ...]:
+    def approvals(self, request: Any) -> tuple[str, ...]:
         """The approvals that the request brings; a header that can't be read brings none."""
+        if APPROVAL_KEY not in request.META:
+            return ()
         try:
-            return approvals_of(self._request)
+            return approvals_of(request)
         except GuardError:
             return ()
 
-    def engine_facts(self) -> Within:
-        return self
+    def _make(self) -> Any:
+        request = self._reference()
+        if request is None:  # a thread of the view's own has outlived it
+            return RequestFacts("", "?").engine_facts()
+        match = request.resolver_match
+        place = place_of(request, match.func if match is not None else None)
+        return facts_of(request, place, Body("unread"), _sender(request)).engine_facts()
 
-    @property
-    def subject(self) -> str | None:
-        return self._facts().subject
 
-    @property
-    def route(self) -> str | None:
-        return self._facts().route
-
-    @property
-    def request(self) -> Mapping[str, Any] | None:
-        return self._facts().request
-
-    @property
-    def tenant(self) -> str | None:
-        return self._facts().tenant
-
-    def _facts(self) -> Any:
-        if self._made is None:
-            request = self._request
-            match = request.resolver_match
-            place = place_of(request, match.func if match is not None else None)
-            self._made = facts_of(request, place, Body("unread"), self._sender()).engine_facts()
-        return self._made
-
-    def _sender(self) -> User:
-        """The sender; on the event loop only what is at hand, as nothing can be awaited from here."""
-        resolver = conf.current().user_resolver
-        try:
-            if resolver is not None and iscoroutinefunction(resolver):
-                return UNKNOWN
-            return users.resolve(self._request, resolver)
-        except Exception:
-            return users.at_hand(self._request) or UNKNOWN
+def _sender(request: Any) -> User:
+    """The sender; on the event loop only what is at hand, as nothing can be awaited from here."""
+    resolver = conf.current().user_resolver
+    try:
+        if resolver is not None and iscoroutinefunction(resolver):
+            return UNKNOWN
+        return users.unmarked(request, lambda: users.resolve(request, resolver))
+    except Exception:
+        return users.at_hand(request) or UNKNOWN

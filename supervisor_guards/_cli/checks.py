@@ -73,7 +73,7 @@ def check_store(config: GuardConfig) -> list[Check]:
         return [Check("store", "warning", ("memory: decisions are lost when the process ends",))]
     try:
         file = store_file(config)
-        if file is not None and not file.is_file():
+        if file is not None and not file.is_file() and not config.migrated_by:
             return [_store_to_be(file)]
         with closing(existing_store(config)) as store:
             newest = store.decisions(1)
@@ -82,7 +82,7 @@ def check_store(config: GuardConfig) -> list[Check]:
     found = "holds decisions" if newest else "is empty"
     checks = [Check("store", "ok", (f"{shown_url(store_url(config))} {found}",))]
     if file is not None:
-        checks.append(_check_modes(file))
+        checks.append(_check_modes(file, config.migrated_by is not None))
     return checks
 
 
@@ -96,16 +96,18 @@ def _store_to_be(file: Path) -> Check:
     return Check("store", "ok", (f"{file} isn't there yet; it is made at the first guarded call",))
 
 
-def _check_modes(file: Path) -> Check:
-    open_ones = tuple(_too_open(file))
+def _check_modes(file: Path, made_by_another: bool) -> Check:
+    """A file that another program made is in a folder of that program's, and as open as it likes."""
+    open_ones = tuple(_too_open(file, made_by_another))
     if open_ones:
-        return Check("store files", "problem", open_ones)
+        return Check("store files", "warning" if made_by_another else "problem", open_ones)
     return Check("store files", "ok", ("readable by their owner alone",))
 
 
-def _too_open(file: Path) -> Iterator[str]:
+def _too_open(file: Path, made_by_another: bool) -> Iterator[str]:
     beside = [Path(f"{file}{suffix}") for suffix in ("", "-wal", "-shm")]
-    for path, wanted in [(file.parent, 0o700), *((path, 0o600) for path in beside)]:
+    folder = [] if made_by_another else [(file.parent, 0o700)]
+    for path, wanted in [*folder, *((path, 0o600) for path in beside)]:
         if path.exists() and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
             yield f"{path} has mode {mode:04o}, others can reach it: chmod {wanted:04o} {path}"
 

@@ -45,10 +45,11 @@ class Row(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.argument("application", metavar="MODULE:APP")
+@click.argument("application", metavar="MODULE:APP", required=False)
 @click.option("--strict", is_flag=True, help="Exit code 1 too where a route that may change something is unguarded.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def routes(application: str, strict: bool, as_json: bool) -> None:
+@click.pass_obj
+def routes(given: Inspection | None, application: str | None, strict: bool, as_json: bool) -> None:
     """List the routes of an application with the actions that guard them, and say which guards never run.
 
     MODULE:APP is imported from this folder: `shop.web:app`, or `shop.web:create_app()`. The application is not
@@ -57,7 +58,12 @@ def routes(application: str, strict: bool, as_json: bool) -> None:
     """
     from supervisor_guards import web
 
-    found = _inspected(application, applications.load(application))
+    if given is not None:  # a framework's own command has the application already
+        found, application = given, application or "this application"
+    elif application is None:
+        raise click.UsageError("Missing argument 'MODULE:APP'.")
+    else:
+        found = _inspected(application, applications.load(application))
     coverage = web.audit(found.routes, found.rules)
     config = found.config or _config()
     rows = [_row(route, found, coverage, config) for route in found.routes]

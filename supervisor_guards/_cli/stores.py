@@ -54,11 +54,12 @@ def existing_store(config: GuardConfig) -> Store:
             "or unset the variable to read the embedded store"
         )
     file = store_file(config)
-    if file is not None and not file.is_file():
+    if file is not None and not file.is_file() and not (config.database_url and config.migrated_by):
         output.fail(
             f"no decision store yet: {file} isn't there; it is made at the first guarded call. Run this where the "
             "application runs, or name the store with SUPERVISOR_STATE_DIR or SUPERVISOR_DATABASE_URL"
         )
     from supervisor_guards.embedded.store import Store
 
-    return Store(store_url(config), sealer=parts.sealer(config))
+    migrated_by = config.migrated_by if config.database_url else None
+    return Store(store_url(config), sealer=parts.sealer(config), migrated_by=migrated_by)

@@ -15,7 +15,9 @@ from supervisor_guards._web.rules import RouteRule
 
 def serving(facts: RequestFacts, approval: str | Sequence[str] | None = None) -> AbstractContextManager[None]:
     """Guarded calls in the block belong to the request of `facts`, and may use its approvals up."""
-    return Serving(facts.engine_facts(), (approval,) if isinstance(approval, str) else tuple(approval or ()))
+    if not approval:
+        return Serving(facts.engine_facts(), ())
+    return Serving(facts.engine_facts(), (approval,) if isinstance(approval, str) else tuple(approval))
 
 
 def admit(

@@ -61,6 +61,11 @@ class Body(msgspec.Struct, frozen=True):
     duplicate_keys: bool = False
     digest: bytes | None = None
 
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the application may read something else here: a name twice, or a form that is JSON as well."""
+        return self.duplicate_keys or (self.data is not None and self.form is not None)
+
 
 def parse_body(
     raw: bytes | None,
@@ -176,7 +181,7 @@ def _form_digest(form: Sequence[tuple[str, str]], files: Sequence[File]) -> byte
 def unparsed_reason(body: Body) -> str | None:
     """Why nothing can be read from `body`, in one word; None where something can, or nothing is there."""
     if body.status == "parsed":
-        return "ambiguous-payload" if body.duplicate_keys else None
+        return "ambiguous-payload" if body.ambiguous else None
     return _REASONS.get(body.status)
 
 

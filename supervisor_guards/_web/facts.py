@@ -48,6 +48,15 @@ ANONYMOUS = User(state="anonymous")
 UNKNOWN = User(state="unknown")
 
 
+def checked_user(found: object, resolver: str = "the user resolver") -> User:
+    """`found`, what `resolver` returned, if it is a `User` or None. Raises `TypeError`."""
+    if found is None:
+        return ANONYMOUS
+    if not isinstance(found, User):
+        raise TypeError(f"{resolver} returned {type(found).__name__}; return supervisor_guards.web.User or None")
+    return found
+
+
 class RequestFacts(msgspec.Struct, frozen=True):
     """One request after routing.
 

@@ -107,8 +107,7 @@ def _form(path: tuple[str, ...], facts: RequestFacts) -> Any:
         return Unreadable("body-absent", b"")
     if body.form is None or body.status != "parsed":
         raise Fault(unparsed_reason(body) or "unsupported-type")
-    if body.data is not None:
-        # A form that is JSON as well: which of them the application takes isn't known.
+    if body.ambiguous:
         raise Fault("ambiguous-payload")
     fields = picked(body.form, facts.pick)
     if path[0] in {file.field for file in body.files}:

@@ -86,7 +86,7 @@ def _namespaced(rule: RouteRule, facts: RequestFacts) -> dict[str, Any] | Unusab
         if body.files:
             payload["files"] = list(body.files)
     payload = _narrowed(payload, rule.include, rule.exclude)
-    if body.duplicate_keys and "body" in payload:
+    if body.ambiguous and "body" in payload:
         return Unusable("ambiguous-payload", payload)
     return payload
 

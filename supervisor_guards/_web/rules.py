@@ -165,3 +165,11 @@ class RouteRule:
             return str(value)
 
         return key
+
+
+def place_rule(action: str, **settings: Any) -> RouteRule:
+    """A rule that belongs to a place in the code instead of a route. Raises `ConfigurationError`."""
+    try:
+        return RouteRule(f"guard:{action}", action, **settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(problem.partition(": ")[2] or problem for problem in error.problems) from None

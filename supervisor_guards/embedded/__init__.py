@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["open_store"]
 
 
-def open_store(url: str, *, sealer: Sealer | None = None) -> Store | MemoryStore:
+def open_store(url: str, *, sealer: Sealer | None = None, migrated_by: str | None = None) -> Store | MemoryStore:
     """Open the store at `url`: `sqlite:///PATH`, `postgresql://...`, or `memory:` (this process, bounded).
 
-    The first to open it makes or upgrades the schema. `sealer` makes the evidence; without one the record is
-    unsigned. Raises `ConfigurationError` for another URL, `StoreUnavailable` when the place can't be written or
-    the server not be reached.
+    The first to open it makes or upgrades the schema, unless `migrated_by` names the command that does: the
+    tables are only checked then. `sealer` makes the evidence; without one the record is unsigned. Raises
+    `ConfigurationError` for another URL, `StoreUnavailable` when the place can't be written, the server not be
+    reached, or tables of another's making are missing.
     """
     # Imported on use: SQLAlchemy costs more than the rest of the package.
     if url == "memory:":
@@ -26,4 +27,4 @@ def open_store(url: str, *, sealer: Sealer | None = None) -> Store | MemoryStore
         return MemoryStore()
     from supervisor_guards.embedded.store import Store
 
-    return Store(url, sealer=sealer)
+    return Store(url, sealer=sealer, migrated_by=migrated_by)

@@ -36,16 +36,20 @@ class _Live:
 class Connections:
     """Opens the store at `url`, making it current, and hands out connections to threads of any process.
 
-    `driver` is the module that writes batches into this kind of database: `sqlite` or `postgresql`.
+    Where the command `migrated_by` makes it current, it is only checked. `driver` is the module that writes batches
+    into this kind of database: `sqlite` or `postgresql`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, migrated_by: str | None = None) -> None:
         self._url = opening.parse(url)
         self.driver = _driver(self._url.get_backend_name())
         self._closed = False
         self._reset()
         with self._failing():
-            opening.prepare(self._url)
+            if migrated_by is None:
+                opening.prepare(self._url)
+            else:
+                opening.survey(self._url, migrated_by)
         _all.add(self)
 
     def _reset(self) -> None:

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.folder import create, private_folder, unwritable
-from supervisor_guards.embedded.schema import VERSION
+from supervisor_guards.embedded.schema import VERSION, metadata
 from supervisor_guards.errors import ConfigurationError
 
 BUSY_SECONDS = 30.0
@@ -85,6 +85,42 @@ def prepare(url: URL) -> None:
             _prepare_sqlite(Path(str(url.database)), url)
         else:
             _prepare_postgresql(url)
+
+
+def survey(url: URL, migrated_by: str) -> None:
+    """Check a store whose tables are made and upgraded by the command `migrated_by`; nothing is made here.
+
+    Raises `StoreUnavailable` naming that command where a table or column is missing, and when a newer release
+    made the schema.
+    """
+    with lock:
+        if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+            raise StoreUnavailable(f"the decision store {url.database} isn't there: run {migrated_by}")
+        engine = connect(url)
+        try:
+            with engine.connect() as held:
+                missing = _missing(held)
+                place = url.render_as_string(hide_password=True)
+                if missing:
+                    raise StoreUnavailable(f"the decision store {place} has no {', '.join(missing)}: run {migrated_by}")
+                if url.get_backend_name() == "sqlite":
+                    _check(held.exec_driver_sql("PRAGMA user_version").scalar_one(), place)
+                    driver: Any = held.connection.driver_connection
+                    _use_wal(driver)
+                else:
+                    _check(_postgresql_version(held), place)
+        finally:
+            engine.dispose()
+
+
+def _missing(connection: Connection) -> list[str]:
+    """The tables that aren't there, and columns that those don't have."""
+    there = inspect(connection).get_multi_columns(filter_names=list(metadata.tables))
+    found = {name: {column["name"] for column in columns} for (_, name), columns in there.items()}
+    missing = [name for name in metadata.tables if name not in found]
+    for name, columns in found.items():
+        missing += [f"{name}.{column.name}" for column in metadata.tables[name].c if column.name not in columns]
+    return missing
 
 
 def _prepare_sqlite(path: Path, url: URL) -> None:
@@ -173,6 +209,12 @@ def _check(version: int, place: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    there = set(inspect(connection).get_table_names())
+    if "sg_decisions" in there and "sg_alembic_version" not in there:
+        raise StoreUnavailable(
+            "the decision store's tables were made by another program's migrations (as Django's `manage.py migrate`), "
+            "and aren't current: run those, and name their command in SUPERVISOR_MIGRATED_BY"
+        )
     from alembic import command
     from alembic.config import Config
 

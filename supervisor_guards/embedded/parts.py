@@ -90,7 +90,7 @@ def open_store(config: GuardConfig) -> Store | MemoryStore:
 
     try:
         if config.database_url:
-            return open_url(config.database_url, sealer=sealer(config))
+            return open_url(config.database_url, sealer=sealer(config), migrated_by=config.migrated_by)
         folder = Path(config.state_dir).absolute()
         private_folder(folder)
         logger.info("decision store in use: %s", folder / DATABASE)

@@ -1,4 +1,7 @@
-"""The tables, once for SQLite and PostgreSQL. A change here needs a migration, and `VERSION` one more."""
+"""The tables, once for SQLite and PostgreSQL. A change here needs a migration, and `VERSION` one more.
+
+It needs a migration of the Django adapter's too: a test compares what the two make.
+"""
 
 from __future__ import annotations
 

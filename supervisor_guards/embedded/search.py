@@ -27,14 +27,14 @@ def find_decisions(
     connection: Connection, query: DecisionQuery, limit: int, cursor: int | None
 ) -> Page[StoredDecision]:
     """A page of what `query` finds, newest first."""
-    said = {name: getattr(query, name) for name in ("action_type", "route", "subject", "mode")}
-    rare = {name: getattr(query, name) for name in ("outcome", "would_have", "status")}
+    said = _said(query, "action_type", "route", "subject", "mode")
+    rare = _said(query, "outcome", "would_have", "status")
     conditions = [decisions.c[name] == value for name, value in said.items() if value is not None]
     for name, value in rare.items():
         if value is not None:
             conditions += queries.equals(name, value)
     if query.rule is not None:
-        conditions.append(queries.has_rule(connection, query.rule))
+        conditions.append(queries.has_rule(connection, clean_text(query.rule)))
     if query.text is not None:
         columns = ("action_type", "route", "subject", "tenant", "rule_ids", "reasons")
         conditions.append(_contains(decisions, columns, query.text))
@@ -53,7 +53,7 @@ def find_reviews(
     connection: Connection, query: ReviewQuery, limit: int, cursor: int | None, oldest_first: bool
 ) -> Page[Review]:
     """A page of what `query` finds, newest first unless `oldest_first`."""
-    said = {name: getattr(query, name) for name in ("status", "action_type", "route", "subject")}
+    said = _said(query, "status", "action_type", "route", "subject")
     conditions: list[ColumnElement[bool]] = [
         reviews.c[name] == value for name, value in said.items() if value is not None
     ]
@@ -90,9 +90,12 @@ def choices(connection: Connection) -> Choices:
 
 def span(connection: Connection) -> tuple[int, int] | None:
     """When the first and the last stored decision were made."""
-    ends = [select(decisions.c.time).order_by(order).limit(1) for order in (decisions.c.id, decisions.c.id.desc())]
-    first, last = connection.execute(select(*(end.scalar_subquery() for end in ends))).one()
-    return None if first is None else (min(first, last), max(first, last))
+    ends = [
+        select(decisions.c.time).where(decisions.c.id == select(end(decisions.c.id)).scalar_subquery())
+        for end in (func.min, func.max)
+    ]
+    first, last = (connection.execute(made).scalar() for made in ends)
+    return None if first is None or last is None else (min(first, last), max(first, last))
 
 
 def recorded(connection: Connection, windows: Sequence[tuple[int, int]]) -> list[bool]:
@@ -195,6 +198,12 @@ class _Source:
 
     def _read(self, query: Select[Any]) -> list[Any]:
         return [self._make(dict(row)) for row in self._connection.execute(query).mappings()]
+
+
+def _said(query: DecisionQuery | ReviewQuery, *names: str) -> dict[str, str | None]:
+    """Fields of `query` as texts that a database takes."""
+    values = {name: getattr(query, name) for name in names}
+    return {name: value if value is None else clean_text(value) for name, value in values.items()}
 
 
 def _contains(table: Table, columns: Sequence[str], text: str) -> ColumnElement[bool]:

@@ -40,8 +40,9 @@ class Store(Reader):
 
     `url` is `sqlite:///PATH` or `postgresql://...`; `clock` gives microseconds since the epoch. All times
     are in that unit. `sealer` makes the evidence; without one the record is unsigned. `within` is called in each
-    transaction that adds to the record, with what it adds, and may write beside it. What a method wrote is
-    committed when it returns. Every method raises `StoreUnavailable` when the database fails it.
+    transaction that adds to the record, with what it adds, and may write beside it. `migrated_by` is the command that
+    makes and upgrades the tables where the store doesn't. What a method wrote is committed when it returns. Every
+    method raises `StoreUnavailable` when the database fails it.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Store(Reader):
         clock: Callable[[], int] = now_us,
         sealer: Sealer | None = None,
         within: Within | None = None,
+        migrated_by: str | None = None,
     ) -> None:
         sealer = sealer or Sealer.unsigned()
-        super().__init__(Connections(url), sealer)
+        super().__init__(Connections(url, migrated_by), sealer)
         self._clock = clock
         self._driver = self._connections.driver
         self._ledger = Ledger(sealer, self._driver, clock, within)

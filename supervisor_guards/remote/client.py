@@ -26,7 +26,7 @@ from supervisor_guards.remote.breaker import Breaker
 from supervisor_guards.remote.faults import Fault
 from supervisor_guards.remote.lines import Lines
 from supervisor_guards.remote.questions import NotRedacted, Questions, finished
-from supervisor_guards.remote.reviews import WAITING, Reviews
+from supervisor_guards.remote.reviews import NO_APPROVALS, WAITING, Reviews
 from supervisor_guards.remote.shipping import Shipping
 from supervisor_guards.remote.sockets import AsyncLine, Line, tls_context
 from supervisor_guards.remote.token import Token
@@ -199,7 +199,7 @@ class RemoteSupervisor:
         """The keyed digest an approval is bound to. A plain service has no approvals that a later call could use."""
         service = self._asking.service
         if action.approval is not None and service is not None and not service.offers("redeem"):
-            return ""
+            return NO_APPROVALS
         return self._questions.digest(action)
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ _REFUSALS = (
     ("pending", "pending"), ("abandoned", "abandoned"), ("executed", "executed"),
 )  # fmt: skip
 NO_APPROVALS = "this-service-redeems-no-approvals"
+"""The reason, and instead of a digest where a call comes with an approval: only who waited may run."""
 
 
 class _Waiting(msgspec.Struct):
@@ -141,14 +142,14 @@ class Reviews:
         tenant: str | None,
     ) -> Flow[None]:
         """Use up an approval. Raises `ApprovalUsed`, `ApprovalInvalid`, `Fault`."""
-        if not digest:
-            raise ApprovalInvalid("review", ["payload-too-large-to-approve"], action_id)
         service = self._asking.service
         if service is not None and not service.offers("redeem"):
             mine = self._mine.pop(action_id, None)
-            if mine is None or not mine.approved:
+            if mine is None or not mine.approved or digest == NO_APPROVALS:
                 raise ApprovalInvalid("review", [NO_APPROVALS], action_id)
             return
+        if not digest:  # two payloads too large to be read would be told apart by nothing
+            raise ApprovalInvalid("review", ["payload-too-large-to-approve"], action_id)
         whole = Whole()
         body = wire.redemption(digest, subject, action_type, route, tenant)
         # Not repeatable: after a lost answer nobody can tell who used it up, and one approval is one execution.

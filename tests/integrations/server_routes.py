@@ -116,9 +116,8 @@ def make_app(variant: str, notes: Notes, file: Path) -> Starlette:
     def note(connection: Any, name: str) -> None:
         notes.add(f"{variant} {name} {connection.headers.get('x-tag', '-')}")
 
-    class Ran(list[str]):
-        def append(self, name: str) -> None:
-            notes.add(f"{variant} {name} -")
+    def ran(one: contract.Seen) -> None:
+        notes.add(f"{variant} {one.name} -")
 
     async def plain(request: Request) -> Response:
         note(request, "plain")
@@ -178,7 +177,7 @@ def make_app(variant: str, notes: Notes, file: Path) -> Starlette:
         await websocket.send_text(await websocket.receive_text() + "!")
         await websocket.close()
 
-    app = starlette_app(Ran())
+    app = starlette_app(ran)
     app.router.routes += [
         Route("/corpus", plain, methods=["POST"]),
         Route("/corpus/{id:int}", plain, methods=["POST"]),

@@ -1,4 +1,4 @@
-"""Real ASGI servers as processes of their own on loopback, and a client that writes the bytes itself.
+"""Real ASGI and WSGI servers as processes of their own on loopback, and a client that writes the bytes itself.
 
 The listening socket is made here and inherited, so no port is guessed: a connection waits in its backlog until the
 server takes it, and is refused once the server has ended.
@@ -36,6 +36,13 @@ COMMANDS = {
     "hypercorn-trio": (*_HYPERCORN, "--worker-class", "trio"),
     "gunicorn": ("-m", "gunicorn", "--bind", "fd://{fd}", "--worker-class", "asgi", "--log-level", "warning"),
 }
+_GUNICORN = ("-m", "gunicorn", "--bind", "fd://{fd}", "--log-level", "warning")
+WSGI_COMMANDS = {
+    "gunicorn-sync": _GUNICORN,
+    "gunicorn-gthread": (*_GUNICORN, "--worker-class", "gthread", "--threads", "4"),
+}
+DJANGO = (*WSGI_COMMANDS, "uvicorn-h11", "hypercorn")
+"""The servers that Django is tested on."""
 NO_LIFESPAN = {"uvicorn-h11": ("--lifespan", "off")}
 
 
@@ -135,11 +142,12 @@ def serving(kind: str, folder: Path, module: str = "server_app", options: tuple[
     (folder / "file.txt").write_bytes(bytes(range(256)) * 40)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
     environment["SERVER_APP_FOLDER"] = str(folder)
+    environment["SERVER_APP_ASYNC"] = "" if kind in WSGI_COMMANDS else "yes"
     environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "integrations")))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener, (folder / "log").open("wb") as log:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # uvicorn leaves it out where it inherits
         descriptor = listener.fileno()
-        command = [part.format(fd=descriptor) for part in (*COMMANDS[kind], *options)]
+        command = [part.format(fd=descriptor) for part in (*(WSGI_COMMANDS | COMMANDS)[kind], *options)]
         process = subprocess.Popen(
             [sys.executable, *command, f"tests.integrations.{module}:app"],
             cwd=folder, env=environment, pass_fds=[descriptor], stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -48,7 +48,7 @@ class OnServer:
     def __init__(self, server: Server, variant: str) -> None:
         self.server = server
         self.variant = variant
-        self.guard = self.supervisor = self.store = self
+        self.own: dict[str, str] = {}
         server.mark(variant)
 
     def send(self, case: contract.Case) -> contract.Answer:
@@ -61,11 +61,8 @@ class OnServer:
     def ran(self) -> list[str]:
         return [line.partition(" ")[0] for line in self.server.ran(self.variant)]
 
-    def flush(self) -> bool:
-        return True
-
-    def decisions(self, limit: int) -> list[Any]:
-        return self.server.rows(self.variant)[::-1]
+    def rows(self) -> list[Any]:
+        return self.server.rows(self.variant)
 
 
 @pytest.mark.parametrize("mode", ["shadow", "enforce"])

@@ -69,7 +69,7 @@ def rules(**fields: Any) -> dict[str, Any]:
         ("E003", {"UNRESOLVED": "maybe"}, ["UNRESOLVED='maybe'", "Choose one of deny, warn"]),
         ("E003", {"MAX_BODY_BYTES": 0}, ["MAX_BODY_BYTES=0", "Give a whole number"]),
         ("E003", {"REVIEW_URL": 7}, ["REVIEW_URL=7", "Give a path"]),
-        ("E003", {"DATABASE": "supervisor"}, ["DATABASE='supervisor'", "Give a URL"]),
+        ("E003", {"DATABASE": 7}, ["DATABASE=7", "Give an alias"]),
         ("E004", {"RULES": [{"route": "form"}]}, ["rule 'form'", "'action' is missing"]),
         ("E004", {"RULES": [{**RULE, "mdoe": "shadow"}]}, ["unknown key 'mdoe'", "Did you mean 'mode'?"]),
         ("E004", {"RULES": "form"}, ["RULES='form'", "Give a list of rules"]),

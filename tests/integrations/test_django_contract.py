@@ -1,25 +1,30 @@
-"""The contract table on Django's WSGI and ASGI handlers, in shadow and in enforce."""
+"""The contract on Django's WSGI and ASGI handlers and on Django REST framework, in shadow and in enforce."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.integrations import contract
-from tests.integrations.django_client import STACKS, DjangoHarness, guarded
+from tests.integrations.django_client import STACKS, harness
+from tests.integrations.in_process import Site, keyed
 
-OWN_STATUS = {"a redirect": 301}
-"""What Django itself answers otherwise: a missing slash is a permanent redirect."""
+MODES = ("shadow", "enforce")
 
 
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("mode", ["shadow", "enforce"])
+@pytest.fixture(scope="module", params=[(name, mode) for name in STACKS for mode in MODES], ids="-".join)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
+    name, mode = request.param
+    with keyed(), harness(name, tmp_path_factory.mktemp("django"), mode) as one:
+        yield one, mode
+
+
 @pytest.mark.parametrize("case", contract.CASES, ids=lambda case: case.name)
-def test_a_request_is_answered_and_recorded_as_the_contract_says(
-    case: contract.Case, mode: str, stack: str, tmp_path: Path
-) -> None:
-    handler, urls = STACKS[stack]
-    case = case._replace(status=OWN_STATUS.get(case.name, case.status))
-    with guarded(tmp_path, mode, root_urlconf=urls) as guard:
-        contract.check(DjangoHarness(guard, handler), case, mode)
+def test_a_request_is_answered_and_recorded_as_the_contract_says(site: tuple[Site, str], case: contract.Case) -> None:
+    contract.check_seen(site[0], case, site[1])
+
+
+@pytest.mark.parametrize("story", contract.STORIES, ids=lambda story: story.name)
+def test_approvals_and_replays_are_answered_as_the_contract_says(site: tuple[Site, str], story: contract.Story) -> None:
+    contract.play(site[0], story, site[1])

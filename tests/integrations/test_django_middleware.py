@@ -17,7 +17,7 @@ from django.db import connections  # isort: skip
 from django.test import Client, RequestFactory  # isort: skip
 
 import supervisor_guards_django.users as users_of_us
-from supervisor_guards_django.middleware import SupervisorMiddleware
+from supervisor_guards_django import middleware
 from tests.integrations.django_project import odd_views
 
 ODD = "tests.integrations.django_project.odd_views"
@@ -215,13 +215,13 @@ def test_a_view_that_fails_is_noted_as_such(handler: str, tmp_path: Path) -> Non
 
 def test_an_all_async_stack_changes_no_thread_for_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
-    judge = SupervisorMiddleware._judge
+    judge = middleware._judge
 
-    def noting(self: Any, *args: Any) -> Any:
+    def noting(*args: Any) -> Any:
         judged.append(threading.get_ident())
-        return judge(self, *args)
+        return judge(*args)
 
-    monkeypatch.setattr(SupervisorMiddleware, "_judge", noting)
+    monkeypatch.setattr(middleware, "_judge", noting)
     monkeypatch.setattr(users_of_us, "sync_to_async", None)
     odd_views.LOOP_THREADS.clear()
     with guarded(tmp_path, "enforce", ALLOW, RULES=[rule("loop", "user.id")], root_urlconf=ODD):

@@ -60,6 +60,14 @@ def test_another_method_of_the_path_is_another_action(tmp_path: Path) -> None:
         assert {row.action_type for row in rows(guard)} == {"refund.cancel"}
 
 
+def test_a_method_without_an_operation_is_no_action(tmp_path: Path) -> None:
+    every = [{"route": f"/api/{name}", "action": "refund"} for name in ("refunds/<order_id>", "later", "inside")]
+    with guarded(tmp_path, "enforce", POLICY, RULES=every, root_urlconf=URLS) as guard:
+        for path in ("/api/refunds/o-1", "/api/later", "/api/inside"):
+            assert send("wsgi", "PUT", path, _amount(500), headers=HEADERS).status_code == 405
+        assert rows(guard) == []
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [

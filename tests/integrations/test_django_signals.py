@@ -13,10 +13,16 @@ from tests.integrations.django_client import DjangoHarness, guarded
 
 from django.contrib.auth.models import User  # isort: skip
 
-from supervisor_guards_django.signals import action_denied, action_evaluated, review_requested
+from supervisor_guards.web import Principal, ReviewQuery
+from supervisor_guards_django.signals import action_denied, action_evaluated, review_requested, review_resolved
 
 CASES = {case.name: case for case in contract.CASES}
-SIGNALS = {"evaluated": action_evaluated, "denied": action_denied, "review": review_requested}
+SIGNALS = {
+    "evaluated": action_evaluated,
+    "denied": action_denied,
+    "review": review_requested,
+    "resolved": review_resolved,
+}
 
 
 @pytest.mark.parametrize(
@@ -43,6 +49,32 @@ def test_receivers_are_told_once(name: str, mode: str, told: list[str], tmp_path
     finally:
         for key, signal in SIGNALS.items():
             signal.disconnect(receivers[key])
+
+
+def test_the_end_of_a_review_is_told_by_a_signal_of_its_own(tmp_path: Path) -> None:
+    heard: list[tuple[str, str, Any]] = []
+    ended = threading.Event()
+
+    def resolved(sender: str, event: Any, **kwargs: Any) -> None:
+        heard.append(("resolved", sender, event))
+        ended.set()
+
+    evaluated = _receiver("evaluated", heard)
+    with guarded(tmp_path, "enforce") as guard:
+        DjangoHarness(guard, "wsgi").send(CASES["held"])
+        assert guard.flush()
+        review_resolved.connect(resolved)
+        action_evaluated.connect(evaluated)
+        try:
+            (case,) = guard.desk().find_reviews(ReviewQuery()).rows
+            guard.desk().resolve(case.action_id, "rejected", "not this week", Principal("bob"))
+            assert ended.wait(30)
+        finally:
+            review_resolved.disconnect(resolved)
+            action_evaluated.disconnect(evaluated)
+    (told,) = heard
+    assert told[:2] == ("resolved", "refund")
+    assert (told[2].status, told[2].approver, told[2].notes) == ("rejected", "bob", "not this week")
 
 
 def test_a_receiver_that_raises_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

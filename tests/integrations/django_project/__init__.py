@@ -8,17 +8,17 @@ from pathlib import Path
 
 import django
 
-_database: tempfile.TemporaryDirectory[str] | None = None
+_folder: tempfile.TemporaryDirectory[str] | Path | None = None
 
 
-def start() -> None:
-    """Configure Django, and make the project's database in a folder of this process."""
-    global _database
-    if _database is not None:
+def start(folder: Path | None = None) -> None:
+    """Configure Django, and make the project's database in `folder`, by default one of this process."""
+    global _folder
+    if _folder is not None:
         return
-    _database = tempfile.TemporaryDirectory(prefix="django-project-")
+    _folder = folder or tempfile.TemporaryDirectory(prefix="django-project-")
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.integrations.django_project.settings"
-    os.environ["DJANGO_PROJECT_DATABASE"] = str(Path(_database.name) / "project.sqlite3")
+    os.environ["DJANGO_PROJECT_DATABASE"] = str(Path(_folder if folder else _folder.name) / "project.sqlite3")
     django.setup()
     from django.core.management import call_command
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from supervisor_guards import supervised, supervised_async
 
 LOOP_THREADS: list[int] = []
+CONTEXTS: list[contextvars.Context] = []
 
 
 def form(request: HttpRequest, **kwargs: Any) -> HttpResponse:
@@ -86,6 +88,13 @@ async def on_the_loop(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
+def leaving(request: HttpRequest) -> HttpResponse:
+    """Leaves its context to something that outlives the request."""
+    CONTEXTS.append(contextvars.copy_context())
+    return HttpResponse("done")
+
+
+@csrf_exempt
 def broken(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("the view's own failure")
 
@@ -102,6 +111,7 @@ urlpatterns = [
     path("inside/<int:amount>", with_guard_inside, name="inside"),
     path("ainside/<int:amount>", with_async_guard_inside, name="ainside"),
     path("loop", on_the_loop, name="loop"),
+    path("leaving", leaving, name="leaving"),
     path("broken", broken, name="broken"),
     path("orders/", include((orders, "orders"), namespace="shop")),
 ]

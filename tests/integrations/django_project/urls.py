@@ -10,7 +10,8 @@ from tests.integrations.django_project.views import Refund, plain
 urlpatterns = [
     path("refunds/", include([path("<str:order_id>", csrf_exempt(Refund.as_view()), name="refund")])),
     path("reports/<str:name>", plain("report"), name="report"),
-    *(path(name + "s", plain(name), name=name) for name in ("note", "export")),
+    *(path(name + "s", plain(name), name=name) for name in ("note", "export", "transfer")),
+    path("items/<int:number>", plain("item"), name="item"),
     path("free", plain("free"), name="free"),
     path("slashed/", plain("slashed"), name="slashed"),
     path("unknown", plain("unknown"), name="unknown"),

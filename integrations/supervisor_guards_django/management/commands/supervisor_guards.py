@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import dataclasses
 import json
-import os
-from collections.abc import Iterator
-from importlib import metadata
 from typing import Any
 
 from django.core.checks import ERROR, run_checks
 from django.core.management.base import BaseCommand, CommandError
 
-from supervisor_guards import GuardConfig
+from supervisor_guards.errors import ConfigurationError
+from supervisor_guards.web import ENGINE_COMMANDS, SETTING, run_command
 from supervisor_guards_django import conf
 from supervisor_guards_django.routes import audit
 
-_ENGINE = {
-    "reviews": ["reviews"],
-    "approve": ["reviews", "approve"],
-    "reject": ["reviews", "reject"],
-    "decisions": ["decisions"],
-    "purge": ["purge"],
-    "doctor": ["doctor"],
-}
-_COMMANDS = ("routes", "check", *_ENGINE)
+_COMMANDS = ("routes", "check", *ENGINE_COMMANDS)
 
 
 class Command(BaseCommand):
@@ -41,8 +29,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         name, words = options["name"], _without_django_options(options["words"])
-        if name in _ENGINE:
-            self._engine(name, words)
+        if name in ENGINE_COMMANDS:
+            try:
+                config = conf.engine_config()
+            except ConfigurationError as error:
+                raise CommandError(str(error)) from error
+            run_command(config, name, words, "manage.py supervisor_guards")
             return
         parser = argparse.ArgumentParser(prog=f"manage.py supervisor_guards {name}")
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -72,41 +64,12 @@ class Command(BaseCommand):
         return "\n".join(problems)
 
     def _check(self, as_json: bool, strict: bool) -> str:
-        found = run_checks(tags=["supervisor_guards"])
+        found = run_checks(tags=["supervisor_guards"], databases=[])
         for one in found:
             row = {"id": one.id, "message": one.msg, "hint": one.hint}
             self.stdout.write(json.dumps(row) if as_json else f"{one.id}: {one.msg}\n    {one.hint}")
         bad = [one for one in found if strict or one.level >= ERROR]
-        return f"{len(bad)} problems in {conf.SETTING}" if bad else ""
-
-    def _engine(self, name: str, words: list[str]) -> None:
-        """Run the engine's own command as if the settings were its environment. It exits with its own code."""
-        (found,) = metadata.entry_points(group="console_scripts", name="supervisor-guards")
-        main = found.load()
-        first = ["list"] if name == "reviews" and (not words or words[0].startswith("-")) else []
-        with _as_environment(conf.current().config):
-            main([*_ENGINE[name], *first, *words], prog_name="manage.py supervisor_guards")
-
-
-@contextlib.contextmanager
-def _as_environment(config: GuardConfig) -> Iterator[None]:
-    """The settings as `SUPERVISOR_*` variables, for the length of the block."""
-    before = dict(os.environ)
-    for field in dataclasses.fields(config):
-        variable, value = field.metadata.get("env"), getattr(config, field.name)
-        if variable and value not in (None, field.default):
-            os.environ[variable] = _text(value)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+        return f"{len(bad)} problems in {SETTING}" if bad else ""
 
 
 def _without_django_options(words: list[str]) -> list[str]:
