@@ -128,7 +128,8 @@ def compile_rules(conditions: Sequence[Condition], name: str = "policy") -> Judg
     assert isinstance(function, ast.FunctionDef)
     function.body = body
     module = ast.fix_missing_locations(ast.Module([function], []))
-    exec(compile(module, f"<policy {name}>", "exec"), namespace)  # noqa: S102 - the tree holds checked nodes only
+    place = f"<policy {name!a}>"  # a name may hold what no file name does
+    exec(compile(module, place, "exec"), namespace)  # noqa: S102 - the tree holds checked nodes only
     return namespace["judge"]  # type: ignore[no-any-return]
 
 
