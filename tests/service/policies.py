@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import httpx
+
+from supervisor_guards.embedded.rows import DecisionRow, now_us
 
 _numbers = itertools.count(1)
 
@@ -42,3 +45,14 @@ def decision(http: httpx.Client, action: str, amount: int, **fields: Any) -> dic
     """What the service says to a call; nothing is stored."""
     asked = {"action_type": action, "payload": {"amount": amount}, **fields}
     return http.post("/v1/actions/evaluate?dry_run=true", json=asked).raise_for_status().json()  # type: ignore[no-any-return]
+
+
+def row(action: str, amount: object, **fields: Any) -> DecisionRow:
+    """A recorded decision on a payload of that amount: allowed and enforced, just now, unless `fields` say else."""
+    values: dict[str, Any] = {
+        "action_id": f"row-{next(_numbers)}", "time": now_us(), "app_id": "shop", "action_type": action,
+        "mode": "enforce", "enforced": True, "outcome": "allow", "status": "evaluated",
+        "policy_name": f"{action}.base", "policy_version": f"{action}.base@v1", "latency_us": 1,
+        "payload": json.dumps({"amount": amount}),
+    }  # fmt: skip
+    return DecisionRow(**{**values, **fields})
