@@ -23,20 +23,23 @@ from supervisor_guards.service.versions import read_one
 from tests.service.policies import decision, document, new_action, stored
 from tests.service.serving import ADMIN, ADMIN_TOKEN, PATIENCE, Caller, serving, two_processes, until
 
+PROGRAM = str(Path(sys.executable).with_name("supervisor-guards"))
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What a process of the service is started with."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
+    return {**kept, "SUPERVISOR_STATE_DIR": str(folder / "state"), "SUPERVISOR_ADMIN_TOKEN": ADMIN_TOKEN}
+
 
 @contextmanager
-def process(url: str, folder: Path, policy: Path | None = None) -> Iterator[str]:
+def process(url: str, folder: Path, policy: Path) -> Iterator[str]:
     """The base URL of `supervisor-guards serve`, a process of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("supervisor-guards")
-    command = [str(program), "serve", "--port", str(port), "--database", url]
-    if policy is not None:
-        command += ["--policy", str(policy)]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
-    settings = {"SUPERVISOR_STATE_DIR": str(folder / "state"), "SUPERVISOR_ADMIN_TOKEN": ADMIN_TOKEN}
+    command = [PROGRAM, "serve", "--port", str(port), "--database", url, "--policy", str(policy)]
     with open(folder / f"log-{port}", "wb") as log:
-        running = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env={**kept, **settings})
+        running = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment(folder))
     base_url = f"http://127.0.0.1:{port}"
     try:
         with httpx.Client(trust_env=False, timeout=PATIENCE) as http:
@@ -159,6 +162,20 @@ def test_a_policy_file_that_cannot_be_used_stops_the_start(
         assert [one.name for one in service.versions.list(10)] == ["kept.base"], "all documents or none"
     finally:
         service.close()
+
+
+def test_serve_says_every_fault_of_the_policy_file_and_ends(tmp_path: Path) -> None:
+    (tmp_path / "supervisor.yaml").write_text(
+        "name: a\nversion: 1\nrules:\n  - {id: x, when: open(), action: deny}\n  - 7\n"
+    )
+    ended = subprocess.run(
+        [PROGRAM, "serve"], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    lines = ended.stderr.splitlines()
+    assert [f"{tmp_path}/supervisor.yaml:{line}: rule" in text for line, text in zip((4, 5), lines, strict=True)] == [
+        True, True,
+    ]  # fmt: skip
 
 
 def test_where_only_drafts_were_stored_shadow_is_still_judged_by_the_starter(service_url: str, tmp_path: Path) -> None:
