@@ -29,7 +29,7 @@ QUERIES: dict[str, Callable[[Store], Any]] = {
     "what judges": lambda store: StoredPolicies(store),
     "storing": lambda store: Versions(store).create(read_one(document("refund", 2)), "tests"),
     "promoting": lambda store: Versions(store).create(read_one(document("refund", 3)), "tests", promote=True),
-    "replay": lambda store: list(Replay(store, read_policies(document("refund"))[0], "24h").pages()),
+    "replay": lambda store: Replay(store, read_policies(document("refund"))[0], "24h").step(),
     "size of a replay": lambda store: Replay(store, read_policies(document("refund"))[0], "24h").expected(),
 }
 FIRST = {"page", "next page"}
