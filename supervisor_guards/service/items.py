@@ -8,9 +8,10 @@ from typing import Any
 from supervisor_guards.embedded.bundle import iso
 from supervisor_guards.embedded.rows import Review, StoredDecision
 from supervisor_guards.service.integrations import StoredIntegration
+from supervisor_guards.service.policies import StoredPolicy
 from supervisor_guards.service.reading import version_1_status
 
-__all__ = ["decision_item", "integration_item", "review_item"]
+__all__ = ["decision_item", "integration_item", "policy_item", "review_item"]
 
 
 def review_item(review: Review, decision: StoredDecision | None) -> dict[str, Any]:
@@ -93,3 +94,22 @@ def integration_item(row: StoredIntegration, secret: str | None = None) -> dict[
         "per_minute": row.per_minute,
     }
     return item if secret is None else {**item, "shared_secret": secret}
+
+
+def policy_item(row: StoredPolicy) -> dict[str, Any]:
+    """A version of a policy, without its text. `action_type`, the first of them, is version 1's."""
+    action_types = json.loads(row.action_types)
+    return {
+        "id": row.id,
+        "name": row.name,
+        "version": row.version,
+        "policy_version": row.label,
+        "action_type": action_types[0],
+        "action_types": action_types,
+        "active": row.active,
+        "hash": row.hash,
+        "created_at": iso(row.created_at),
+        "created_by": row.created_by,
+        "promoted_at": None if row.promoted_at is None else iso(row.promoted_at),
+        "retired_at": None if row.retired_at is None else iso(row.retired_at),
+    }
