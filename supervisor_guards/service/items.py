@@ -8,10 +8,12 @@ from typing import Any
 from supervisor_guards.embedded.bundle import iso
 from supervisor_guards.embedded.rows import Review, StoredDecision
 from supervisor_guards.service.integrations import StoredIntegration
+from supervisor_guards.service.people import StoredPerson
 from supervisor_guards.service.policies import StoredPolicy
 from supervisor_guards.service.reading import version_1_status
+from supervisor_guards.service.tokens import StoredToken
 
-__all__ = ["decision_item", "integration_item", "policy_item", "review_item"]
+__all__ = ["decision_item", "integration_item", "person_item", "policy_item", "review_item", "token_item"]
 
 
 def review_item(review: Review, decision: StoredDecision | None) -> dict[str, Any]:
@@ -112,4 +114,31 @@ def policy_item(row: StoredPolicy) -> dict[str, Any]:
         "created_by": row.created_by,
         "promoted_at": None if row.promoted_at is None else iso(row.promoted_at),
         "retired_at": None if row.retired_at is None else iso(row.retired_at),
+    }
+
+
+def person_item(row: StoredPerson) -> dict[str, Any]:
+    """An account, without what the password is kept as."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "role": row.role,
+        "known_as": json.loads(row.known_as),
+        "has_password": row.password is not None,
+        "active": row.disabled_at is None,
+        "created_at": iso(row.created_at),
+        "created_by": row.created_by,
+        "disabled_at": None if row.disabled_at is None else iso(row.disabled_at),
+    }
+
+
+def token_item(row: StoredToken) -> dict[str, Any]:
+    """A person's token, without the token."""
+    return {
+        "id": row.id,
+        "person_id": row.person_id,
+        "label": row.label,
+        "created_at": iso(row.created_at),
+        "expires_at": None if row.expires_at is None else iso(row.expires_at),
+        "revoked_at": None if row.revoked_at is None else iso(row.revoked_at),
     }
