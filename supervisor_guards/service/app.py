@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from supervisor_guards.embedded.errors import StoreUnavailable
-from supervisor_guards.service.api import actions, decisions, integrations, reviews
+from supervisor_guards.service.api import actions, decisions, integrations, reviews, webhooks
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.problems import Problem, answer, problem_response
@@ -49,6 +49,7 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
             *reviews.routes,
             *decisions.routes,
             *integrations.routes,
+            *webhooks.routes,
         ],
         lifespan=lifespan,
         exception_handlers={

@@ -25,11 +25,14 @@ from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.database import open_database
 from supervisor_guards.service.integrations import Integrations
 from supervisor_guards.service.judging import Terms
-from supervisor_guards.service.outbox import within
+from supervisor_guards.service.outbox import Outbox
 from supervisor_guards.service.policies import StoredPolicies
 from supervisor_guards.service.scribe import Scribe
 from supervisor_guards.service.vault import Vault
 from supervisor_guards.service.wakeups import Wakeups
+from supervisor_guards.service.webhooks.dispatcher import Dispatcher
+from supervisor_guards.service.webhooks.sending import Sender
+from supervisor_guards.service.webhooks.subscriptions import Subscriptions
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -54,7 +57,7 @@ class Service:
             private_folder(Path(config.state_dir).absolute())
         keys = Keys.load(config.state_dir)
         self.vault = Vault(keys)
-        self.store = open_database(config.url, Sealer(keys.subkey("evidence"), keys.key_id), within)
+        self.store = open_database(config.url, Sealer(keys.subkey("evidence"), keys.key_id), Outbox().within)
         self.bundle_key = keys.subkey("evidence-bundle")
         self.integrations = Integrations(self.store, self.vault, config.secret_overlap_seconds)
         self.policies = StoredPolicies(self.store)
@@ -68,6 +71,9 @@ class Service:
         )
         self.wakeups = Wakeups(config.url)
         self.scribe = Scribe(self.store)
+        self.subscriptions = Subscriptions(self.store, self.vault, config.secret_overlap_seconds)
+        self.sender = Sender(config.webhook_private, config.webhook_timeout_seconds)
+        self.dispatcher = Dispatcher(self.store, self.vault, self.sender, self.wakeups, config.webhook_attempts)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -75,12 +81,14 @@ class Service:
         self._readers = anyio.CapacityLimiter(_READERS)
         self.scribe.start()
         self.wakeups.start()
+        self.dispatcher.start()
         self._tasks = [asyncio.create_task(self._follow(wakeups.POLICIES, self.policies.refresh))]
         self._tasks.append(asyncio.create_task(self._follow(wakeups.ACCESS, self.access.forget)))
 
     async def stop(self) -> None:
         """Write what waits, and close."""
         await self.scribe.stop()
+        await self.dispatcher.stop()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
