@@ -184,3 +184,15 @@ def test_after_the_overlap_the_former_secret_is_refused(tmp_path: Path) -> None:
         (sent,) = receiver.requests
         assert sent.verified(new).event == "webhook.test"
         assert sent.headers["x-supervisor-signature-v2"].count("sha256=") == 1
+
+
+def test_a_secret_under_another_master_key_is_said_and_nothing_is_sent(service_url: str, tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        with hooking(service_url, tmp_path / "state", webhook_attempts=1) as one:
+            hook = Hook(one, receiver.url)
+        with hooking(service_url, tmp_path / "other", policy=None, webhook_attempts=1) as two:
+            hook.running = two
+            answer = hook.settled(hook.test())["answer"]
+        assert receiver.requests == []
+    assert "was encrypted under master key" in answer
+    assert "SUPERVISOR_MASTER_KEY" in answer

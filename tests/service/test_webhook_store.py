@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,27 @@ def test_without_a_subscription_nothing_is_written(service: Service) -> None:
     decide(service, "a-1")
     with service.store.reading() as held:
         assert held.execute(select(table.c.id)).all() == []
+
+
+def test_each_review_is_told_of_as_resolved_once(service: Service) -> None:
+    subscription, _ = service.subscriptions.create("https://receiver.example/", ["review.resolved"], "tests")
+    for name in ("approved", "rejected", "abandoned", "expired", "lapsed"):
+        row = DecisionRow(
+            action_id=name, time=NOW, action_type="refund", mode="enforce", enforced=True, outcome="review"
+        )
+        service.store.write_with_review(row, NOW if name == "expired" else NOW + 10**12)
+    service.store.expire_due()
+    service.store.resolve("approved", "approved", "Ann")
+    service.store.resolve("rejected", "rejected", "Ann")
+    service.store.resolve("abandoned", "abandoned", "Ann")
+    service.store.resolve("lapsed", "approved", "Ann", valid_until=NOW)
+    service.store.expire_due()
+    told = [json.loads(one.body)["data"] for one in found(service, subscription)]
+    assert service.store.review("lapsed").status == "expired"
+    assert [(one["id"], one["status"], one["state"]) for one in reversed(told)] == [
+        ("expired", "rejected", "expired"),
+        ("approved", "approved", "approved"),
+        ("rejected", "rejected", "rejected"),
+        ("abandoned", "rejected", "abandoned"),
+        ("lapsed", "approved", "approved"),
+    ]
