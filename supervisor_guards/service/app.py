@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from supervisor_guards.embedded.errors import StoreUnavailable
-from supervisor_guards.service.api import actions, decisions, integrations, people, policies, reviews, session
+from supervisor_guards.service.api import actions, decisions, integrations, people, policies, reviews, session, webhooks
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.headers import HEADERS, SafeHeaders
@@ -55,6 +55,7 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
             *policies.routes,
             *people.routes,
             *session.routes,
+            *webhooks.routes,
         ],
         # The identity header is gone before anything else, such as a log, can take it for the truth.
         middleware=[Middleware(BelieveProxies), Middleware(SafeHeaders)],

@@ -26,7 +26,7 @@ from supervisor_guards.service.database import open_database
 from supervisor_guards.service.integrations import Integrations
 from supervisor_guards.service.judging import Terms
 from supervisor_guards.service.limits import Limiter
-from supervisor_guards.service.outbox import within
+from supervisor_guards.service.outbox import Outbox
 from supervisor_guards.service.passwords import Passwords
 from supervisor_guards.service.people import People
 from supervisor_guards.service.policies import StoredPolicies
@@ -37,6 +37,9 @@ from supervisor_guards.service.tokens import PersonTokens
 from supervisor_guards.service.vault import Vault
 from supervisor_guards.service.versions import Versions
 from supervisor_guards.service.wakeups import Wakeups
+from supervisor_guards.service.webhooks.dispatcher import Dispatcher
+from supervisor_guards.service.webhooks.sending import Sender
+from supervisor_guards.service.webhooks.subscriptions import Subscriptions
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -63,7 +66,7 @@ class Service:
             private_folder(Path(config.state_dir).absolute())
         keys = Keys.load(config.state_dir)
         self.vault = Vault(keys)
-        self.store = open_database(config.url, Sealer(keys.subkey("evidence"), keys.key_id), within)
+        self.store = open_database(config.url, Sealer(keys.subkey("evidence"), keys.key_id), Outbox().within)
         self.bundle_key = keys.subkey("evidence-bundle")
         self.integrations = Integrations(self.store, self.vault, config.secret_overlap_seconds)
         self.policies = StoredPolicies(self.store)
@@ -84,6 +87,9 @@ class Service:
         )
         self.wakeups = Wakeups(config.url)
         self.scribe = Scribe(self.store)
+        self.subscriptions = Subscriptions(self.store, self.vault, config.secret_overlap_seconds)
+        self.sender = Sender(config.webhook_private, config.webhook_timeout_seconds)
+        self.dispatcher = Dispatcher(self.store, self.vault, self.sender, self.wakeups, config.webhook_attempts)
         self._tasks: list[asyncio.Task[None]] = []
 
     def take_in_policy(self) -> None:
@@ -114,12 +120,14 @@ class Service:
             raise
         self.scribe.start()
         self.wakeups.start()
+        self.dispatcher.start()
         self._tasks = [asyncio.create_task(self._follow(wakeups.POLICIES, self.policies.refresh))]
         self._tasks.append(asyncio.create_task(self._follow(wakeups.ACCESS, self.access.forget)))
 
     async def stop(self) -> None:
         """Write what waits, and close."""
         await self.scribe.stop()
+        await self.dispatcher.stop()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
