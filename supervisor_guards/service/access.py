@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 from sqlalchemy import select
 
-from supervisor_guards.embedded.rows import now_us
+from supervisor_guards.embedded.rows import clean_text, now_us
 from supervisor_guards.embedded.store import Store
 from supervisor_guards.service.integrations import Credentials, Integrations
 from supervisor_guards.service.principals import Integration, Person
@@ -27,6 +27,7 @@ __all__ = ["Access"]
 LEEWAY_SECONDS = 30
 """How far the clocks of an application and the service may differ."""
 MAX_TOKEN = 4_096
+_LAST_SECOND = 253_402_300_800
 _KEPT = 10_000
 _FRESH_SECONDS = 5.0
 """How long an integration's secrets are remembered, at most: a change is heard of sooner."""
@@ -41,9 +42,11 @@ class Access:
         self._integrations = integrations
         self._credentials: dict[str, tuple[float, Credentials | None]] = {}
         self._verified: OrderedDict[str, tuple[float, Integration]] = OrderedDict()
+        self._forgotten = 0
 
     def forget(self) -> None:
-        """Look everything up again."""
+        """Look everything up again. What is being looked up meanwhile isn't remembered: it may be older."""
+        self._forgotten += 1
         self._credentials.clear()
         self._verified.clear()
 
@@ -62,6 +65,7 @@ class Access:
         if len(token) > MAX_TOKEN:
             raise _refused("invalid token: too long")
         subject = _subject(token)
+        forgotten = self._forgotten
         credentials = self._known(subject)
         if credentials is None:
             raise _refused("integration not found or revoked")
@@ -69,7 +73,8 @@ class Access:
         good_until = min(float(claims["exp"]), time.time() + _FRESH_SECONDS)
         if former and credentials.former_until is not None:
             good_until = min(good_until, credentials.former_until / 1_000_000)
-        self._verified[str(authorization)] = (good_until, credentials.integration)
+        if forgotten == self._forgotten:
+            self._verified[str(authorization)] = (good_until, credentials.integration)
         if len(self._verified) > _KEPT:
             self._verified.popitem(last=False)
         return credentials.integration
@@ -101,7 +106,10 @@ class Access:
         kept = self._credentials.get(integration_id)
         if kept is not None and kept[0] > time.monotonic():
             return kept[1]
+        forgotten = self._forgotten
         found = self._integrations.credentials(integration_id)
+        if forgotten != self._forgotten:
+            return found
         if len(self._credentials) >= _KEPT:
             self._credentials.clear()
         self._credentials[integration_id] = (time.monotonic() + _FRESH_SECONDS, found)
@@ -117,6 +125,8 @@ def _subject(token: str) -> str:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject:
         raise _refused("token missing sub claim")
+    if clean_text(subject) != subject:  # no database would take it
+        raise _refused("integration not found or revoked")
     return subject
 
 
@@ -141,7 +151,10 @@ def _verified(token: str, credentials: Credentials) -> tuple[dict[str, Any], boo
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             problem = str(error)[:80] or type(error).__name__
         else:
-            return claims, number > 0
+            # RFC 7519 wants a number. What is beyond the year 9999 is none that a clock will see.
+            if type(claims["exp"]) in (int, float) and claims["exp"] < _LAST_SECOND:
+                return claims, number > 0
+            problem = "exp is no time in seconds"
     raise _refused(f"invalid token: {problem}")
 
 

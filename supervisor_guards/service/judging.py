@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -49,8 +49,9 @@ class Asked(msgspec.Struct):
     mode: Literal["shadow", "sample", "enforce"] | None = None
     enforced: bool | None = None
     """Of a call that is told about afterwards (`shadow`): whether it was enforced."""
-    time: float | None = None
-    sample_bucket: int | None = None
+    time: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """When it was asked, in seconds since the epoch; never later than it is told."""
+    sample_bucket: Annotated[int, msgspec.Meta(ge=0, lt=100)] | None = None
     status: Literal["evaluated", "unavailable", "unknown"] | None = None
     """Of a call that is told about afterwards: `unavailable` where no verdict could be had in time."""
     result: Literal["returned", "raised", "not-run"] | None = None
@@ -122,7 +123,8 @@ def judge(asked: Asked, integration: Integration, policies: PolicySet, terms: Te
     if not asked.shadow and verdict.outcome is Outcome.REVIEW and asked.approval is None:
         requester = maker.redacted(dict(asked.agent_context or {})).get("user_id")
         known = str(requester) if type(requester) in (str, int) else None
-        since = row.time - terms.window_us if terms.window_us and not asked.proceeds else None
+        # Who joins a review runs by its approval: only for clients that use approvals up, and so run once.
+        since = row.time - terms.window_us if terms.window_us and ours and not asked.proceeds else None
         opening = Opening(row.time + terms.expires_us, known, since)
     return Judged(verdict, row, opening)
 

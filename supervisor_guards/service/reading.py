@@ -41,11 +41,24 @@ def find_reviews(
     found: list[Review] = []
     for one in RESOLVED.get(status, (status,)):
         query = select(reviews).where(*own, reviews.c.status == one)
-        if before is not None:
-            earlier = and_(reviews.c.resolved_at == before[0], reviews.c.id < before[1])
-            query = query.where(or_(reviews.c.resolved_at < before[0], earlier))
-        found += _reviews(held, query.order_by(reviews.c.resolved_at.desc(), reviews.c.id.desc()).limit(limit))
+        if before is None or before[0]:
+            found += _reviews(held, _by_time(query, before).limit(limit))
+        if one == "executed" and len(found) < limit:
+            # They ran without anybody's word: most have no time at which they were resolved, and come last.
+            unheard = query.where(reviews.c.resolved_at.is_(None)).order_by(reviews.c.id.desc())
+            if before is not None and not before[0]:
+                unheard = unheard.where(reviews.c.id < before[1])
+            found += _reviews(held, unheard.limit(limit))
     return sorted(found, key=lambda one: (one.resolved_at or 0, one.id), reverse=True)[:limit]
+
+
+def _by_time(query: Any, before: tuple[int, int] | None) -> Any:
+    if before is None:
+        query = query.where(reviews.c.resolved_at.is_not(None))
+    else:
+        earlier = and_(reviews.c.resolved_at == before[0], reviews.c.id < before[1])
+        query = query.where(or_(reviews.c.resolved_at < before[0], earlier))
+    return query.order_by(reviews.c.resolved_at.desc(), reviews.c.id.desc())
 
 
 def find_decisions(

@@ -76,6 +76,7 @@ ROWS = [
     # actions
     Row("POST", "/v1/actions/evaluate", APPLICATIONS, json=lambda: body(1)),
     Row("POST", "/v1/actions/evaluate/batch", APPLICATIONS, json=lambda: {"items": [body(1)]}),
+    Row("POST", "/v1/actions/results", APPLICATIONS, json=lambda: {"items": [{"id": "none", "result": "returned"}]}),
     Row("POST", "/v1/actions/{action_id}/result", ITS_OWN, "decision", lambda: {"result": "returned"}),
     # decisions
     Row("GET", "/v1/actions/recent", EVERYBODY, "decision"),

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import jwt
 import uvicorn
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from supervisor_guards.embedded.rows import now_us
 from supervisor_guards.policy.document import read_policies
@@ -41,7 +41,7 @@ version: 1
 action: [refund, payment]
 rules:
   - {id: cap, when: payload.amount > 100, action: deny, reason: amount-exceeds-cap, explanation: Too much at once.}
-  - {id: odd, when: payload.odd, action: deny, reason: odd-one}
+  - {id: odd, when: "payload.get('odd')", action: deny, reason: odd-one}
   - {id: look, when: payload.amount >= 50, action: review, reason: amount-needs-a-look}
 tests:
   - {payload: {amount: 1, odd: false}, expect: allow}
@@ -148,6 +148,8 @@ def put_in_force(service: Service, text: str) -> None:
     }  # fmt: skip
 
     def work(held: Any, _note: Any) -> None:
+        if held.execute(select(policies.c.id)).first() is not None:
+            return
         held.execute(insert(policies).values(values))
         wakeups.tell(held, wakeups.POLICIES)
 

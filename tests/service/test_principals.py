@@ -184,6 +184,8 @@ def test_an_integration_sees_no_more_than_its_scopes_cover_once_they_are_narrowe
             "redeem": http.post(f"/v1/approvals/{refund['id']}/redeem", json={"digest": refund["id"]}),
         }
         assert {name: answer.status_code for name, answer in gone.items()} == dict.fromkeys(gone, 404)
+        results = [{"id": asked["id"], "result": "returned"} for asked in (refund, payment)]
+        assert http.post("/v1/actions/results", json={"items": results}).json() == {"noted": 1}
         assert http.get(f"/v1/review-cases?action_id={refund['id']}").json() == []
         assert http.get(f"/v1/decisions/{payment['id']}").status_code == 200
         admin.patch(f"/v1/integrations/{caller.id}", json={"scopes": ["*"]}).raise_for_status()

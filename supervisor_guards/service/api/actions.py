@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from supervisor_guards._model import Result
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.openings import Opening
 from supervisor_guards.embedded.rows import DecisionRow, clean_text
@@ -20,6 +21,7 @@ from supervisor_guards.service.core import Service
 from supervisor_guards.service.judging import Asked, Judged, answer_of, judge, not_evaluated, stored_answer
 from supervisor_guards.service.principals import Integration
 from supervisor_guards.service.problems import Problem, answer
+from supervisor_guards.service.reading import decisions_of
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -27,6 +29,7 @@ SHADOW_BODIES = 4
 """So many times the limit is read of a body, to learn whether it is a shadow call's, which must not fail."""
 MAX_TEXT = 512
 """Characters of an action type, id, digest, subject, route or tenant."""
+MAX_RESULTS = 1_000
 _MADE = ("id", "digest")
 """What a client makes itself. The rest can come from a request, and is cleaned instead of refused."""
 
@@ -45,7 +48,20 @@ class _Said(msgspec.Struct):
 class Ended(msgspec.Struct):
     """The body of `POST /v1/actions/{action_id}/result`."""
 
-    result: Literal["returned", "raised", "not-run"]
+    result: Literal["returned", "raised"]
+
+
+class Ending(msgspec.Struct):
+    """An item of `POST /v1/actions/results`."""
+
+    id: str
+    result: Literal["returned", "raised"]
+
+
+class Endings(msgspec.Struct):
+    """The body of `POST /v1/actions/results`."""
+
+    items: list[Ending]
 
 
 async def evaluate(request: Request) -> Response:
@@ -104,7 +120,7 @@ async def evaluate_batch(request: Request) -> Response:
     for item in items:
         try:
             asked.append(msgspec.json.decode(item, type=Asked))
-        except msgspec.DecodeError as error:  # such as half a character: the batch as a whole is JSON
+        except msgspec.ValidationError as error:
             asked.append(Problem(422, str(error)))
     given = await _answers(service, integration, asked)
     ids = [_id_of(item) for item in items]
@@ -122,6 +138,30 @@ async def result(request: Request) -> Response:
     if found.result is None:
         await service.reading(service.store.write, [], [(action_id, ended.result)])
     return answer({"action_id": action_id, "result": found.result or ended.result})
+
+
+async def results(request: Request) -> Response:
+    """Note how several actions ended. What isn't this integration's is passed over: the caller can't mend it."""
+    service, integration = await calling(request)
+    told = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Endings).items
+    if len(told) > MAX_RESULTS:
+        raise Problem(413, f"{len(told)} results in one request: at most {MAX_RESULTS} are taken")
+    noted = await service.reading(_note, service, integration, told)
+    return answer({"noted": noted})
+
+
+def _note(service: Service, integration: Integration, told: Sequence[Ending]) -> int:
+    with service.store.reading() as held:
+        known = decisions_of(held, [clean_text(one.id) for one in told])
+    own: list[tuple[str, Result]] = [
+        (one.id, one.result)
+        for one in told
+        if (row := known.get(one.id)) is not None and reading.may_see(integration, row.app_id, row.action_type)
+    ]
+    unheard = [one for one in own if known[one[0]].result is None]
+    if unheard:
+        service.store.write([], unheard)
+    return len(own)
 
 
 async def _answers(
@@ -174,15 +214,14 @@ async def _again(service: Service, integration: Integration, judged: Judged) -> 
     """The answer that a retry gets: the first one. An id that somebody used for something else is a conflict."""
     row = judged.row
     found = await service.reading(service.store.decision, row.action_id)
-    same = found is not None and (found.app_id, found.action_type, found.digest, found.enforced) == (
-        integration.id,
-        row.action_type,
-        row.digest,
-        row.enforced,
-    )
-    if found is None or not same:
+    if found is None or _asked_by(found) != _asked_by(row):
         return Problem(409, f"the id {row.action_id!r} is taken by another action: make a new one for each action")
     return stored_answer(found)
+
+
+def _asked_by(row: DecisionRow) -> tuple[object, ...]:
+    """By whom and about what: the same for a retry."""
+    return row.app_id, row.action_type, row.digest, row.enforced, clean_text(row.payload or "")
 
 
 def _item(given: dict[str, Any] | Problem, named: str | None) -> dict[str, Any]:
@@ -195,13 +234,14 @@ def _id_of(item: msgspec.Raw) -> str | None:
     """What an item calls itself, whether or not the rest of it can be read."""
     try:
         return msgspec.json.decode(item, type=_Said).id
-    except msgspec.DecodeError:
+    except msgspec.ValidationError:
         return None
 
 
 routes = [
     Route("/v1/actions/evaluate", evaluate, methods=["POST"]),
     Route("/v1/actions/evaluate/batch", evaluate_batch, methods=["POST"]),
+    Route("/v1/actions/results", results, methods=["POST"]),
     Route("/v1/actions/{action_id}/result", result, methods=["POST"]),
 ]
 

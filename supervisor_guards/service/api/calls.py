@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 
 from supervisor_guards.service import sessions
@@ -14,7 +16,9 @@ _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no"
 
 
 def service_of(request: Request) -> Service:
-    """The service that answers."""
+    """The service that answers. Raises `Problem` 400 for an address with a NUL, which no database takes as a text."""
+    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        raise Problem(400, "the address holds a NUL character (%00): no id has one, leave it out")
     service: Service = request.app.state.service
     return service
 
@@ -97,6 +101,12 @@ def choice(request: Request, name: str, choices: tuple[str, ...]) -> str | None:
     if text is not None and text not in choices:
         raise _bad(name, f"{text[:40]!r}: choose one of {', '.join(choices)}")
     return text
+
+
+def next_page(request: Request, before: object) -> dict[str, str]:
+    """The `Link` header (RFC 8288) of the page after this one, which ends with `before`: the same request otherwise."""
+    query = urlencode({**request.query_params, "before": str(before)})
+    return {"Link": f'<{request.scope["path"]}?{query}>; rel="next"'}
 
 
 def _bad(name: str, message: str) -> Problem:

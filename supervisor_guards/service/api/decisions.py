@@ -13,13 +13,13 @@ from supervisor_guards.embedded.bundle import bundle
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.rows import StoredDecision
 from supervisor_guards.service import reading
-from supervisor_guards.service.api.calls import anybody, choice, flag, number, service_of
+from supervisor_guards.service.api.calls import anybody, choice, flag, next_page, number, service_of
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.items import decision_item
 from supervisor_guards.service.principals import Principal
 from supervisor_guards.service.problems import Problem, answer
 
-CAPABILITIES = ("batch", "long_poll", "redeem", "result")
+CAPABILITIES = ("batch", "long_poll", "redeem", "result", "results")
 
 
 async def capabilities(request: Request) -> Response:
@@ -63,9 +63,7 @@ async def recent(request: Request) -> Response:
             )
 
     found = await service.reading(read)
-    headers = {}
-    if len(found) == limit:
-        headers["Link"] = f'</v1/actions/recent?limit={limit}&before={found[-1].id}>; rel="next"'
+    headers = next_page(request, found[-1].id) if len(found) == limit else None
     return answer([decision_item(row) for row in found], headers=headers)
 
 

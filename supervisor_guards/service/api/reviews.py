@@ -17,7 +17,7 @@ from supervisor_guards.embedded.rows import Review
 from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.errors import ApprovalInvalid, ApprovalUsed
 from supervisor_guards.service import bodies, reading, wakeups
-from supervisor_guards.service.api.calls import anybody, calling, choice, number
+from supervisor_guards.service.api.calls import anybody, calling, choice, next_page, number
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.items import review_item
 from supervisor_guards.service.principals import Integration, demand
@@ -62,12 +62,8 @@ async def list_reviews(request: Request) -> Response:
         return answer(await _items(service, cases))
     before = _cursor(request)
     cases = await service.reading(_page, service, caller, status, limit, before)
-    headers = {}
-    if len(cases) == limit:
-        last = cases[-1]
-        after = f"{last.resolved_at or 0}.{last.id}"
-        chosen = f"status={status}&" if status else ""
-        headers["Link"] = f'</v1/review-cases?{chosen}limit={limit}&before={after}>; rel="next"'
+    last = cases[-1] if len(cases) == limit else None
+    headers = next_page(request, f"{last.resolved_at or 0}.{last.id}") if last is not None else None
     return answer(await _items(service, cases), headers=headers)
 
 
@@ -102,7 +98,7 @@ async def resolve(request: Request) -> Response:
     except (OwnAction, NotAReviewer) as error:
         raise Problem(403, str(error)) from None
     except ReviewResolved as error:
-        raise Problem(409, str(error)) from None
+        raise Problem(409, f"review already {error.status}") from None  # version 1's words; the case says by whom
     return answer((await _items(service, [await _found(service, caller, case_id)]))[0])
 
 
