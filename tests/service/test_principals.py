@@ -125,7 +125,9 @@ def test_what_nobody_has_lets_nobody_in(cast: Cast, row: Row) -> None:
     assert [cast.send(row, headers).status_code for headers in refused] == [401] * len(refused)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.method != "GET"], ids=_named)
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.method != "GET" and row.cells["administrator"] != 401], ids=_named
+)
 def test_no_other_site_can_use_a_browsers_session(cast: Cast, row: Row) -> None:
     session, stranger = cast.session("administrator"), cast.session("administrator")
     attempts = [
