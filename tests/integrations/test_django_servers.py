@@ -19,7 +19,6 @@ from tests.integrations.servers import DJANGO, Server, serving
 from tests.integrations.test_asgi_routing import PATHS
 from tests.integrations.test_asgi_servers import JSON, MAIN, OnServer
 from tests.integrations.test_asgi_servers_shadow import Sent
-from tests.integrations.test_django_contract import OWN_STATUS
 
 _DATE = re.compile(rb"^date: [^\r]*\r\n", re.IGNORECASE | re.MULTILINE)
 MULTIPART = (
@@ -47,6 +46,10 @@ REQUESTS = (
     Sent("POST", "/slashed"),
     Sent("GET", "/corpus", headers=[("host", "a/b?c#d@[e")]),
 )
+
+
+OWN_STATUS = {"a redirect": 301}
+"""What of `MAIN` Django itself answers otherwise: a missing slash is a permanent redirect."""
 
 
 class DjangoOnServer(OnServer):
