@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
-import msgspec
 
 from supervisor_guards._cli import output
 
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 
 STANDARD_OUTPUT = "-"
 _PAGE = 500
-_LEFT_OUT = frozenset({"id", "payload", "context", "hits", "digest"})
-"""What a line says in another way, and what means nothing outside the store."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 def export(
@@ -83,9 +78,11 @@ def _complete(path: Path) -> Iterator[BinaryIO]:
 def _write(
     file: BinaryIO, store: Store | MemoryStore, filters: dict[str, Any], shows: Callable[[StoredDecision], bool]
 ) -> int:
+    from supervisor_guards.embedded.lines import line_of
+
     count = 0
     for page in _pages(store, filters):
-        lines = [_line(row, store) for row in page if shows(row)]
+        lines = [line_of(row, store) for row in page if shows(row)]
         file.write(b"".join(lines))
         count += len(lines)
     file.flush()
@@ -103,44 +100,3 @@ def _pages(store: Store | MemoryStore, filters: dict[str, Any]) -> Iterable[list
             after = page[-1].id
             yield [row for row in page if row.id <= last]
             bar.update(task, completed=after)
-
-
-def _line(row: StoredDecision, store: Store | MemoryStore) -> bytes:
-    fields = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _LEFT_OUT}
-    verdict = (row.outcome if row.enforced else row.would_have) if row.status == "evaluated" else None
-    record = {
-        "action_type": row.action_type,
-        "payload": _json(row.payload),
-        "context": _json(row.context),
-        "verdict": verdict,
-        **fields,
-        "review": _review(row, store),
-    }
-    return _encode(record) + b"\n"
-
-
-def _json(text: str | None) -> msgspec.Raw | None:
-    """Stored JSON on one line, with every digit as it is; None where somebody edited it into something else."""
-    try:
-        return None if text is None else msgspec.Raw(msgspec.json.format(text.encode(), indent=-1))
-    except msgspec.DecodeError:
-        return None
-
-
-def _review(row: StoredDecision, store: Store | MemoryStore) -> dict[str, Any] | None:
-    """How the review of `row` stands; None where none was asked for, and where it was purged."""
-    if not row.enforced or row.outcome != "review":
-        return None
-    from supervisor_guards.embedded.errors import ReviewNotFound
-
-    try:
-        case = store.case(row.action_id)
-    except ReviewNotFound:
-        return None
-    return {
-        "status": case.status,
-        "approver": case.approver,
-        "notes": case.notes,
-        "resolved_at": case.resolved_at,
-        "used_at": case.used_at,
-    }
