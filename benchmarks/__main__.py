@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import asgi, enforce, imports, published, record, rules, shadow, throughput
+from benchmarks import asgi, enforce, imports, published, record, remote, rules, shadow, throughput
 from benchmarks.figures import Figure, show, show_markdown
 from benchmarks.scale import FULL, QUICK, Scale
 
-SUBJECTS = ("shadow", "enforce", "rules", "throughput", "record", "asgi", "imports")
+SUBJECTS = ("shadow", "enforce", "rules", "throughput", "record", "remote", "asgi", "imports")
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _figures(scale: Scale, subjects: tuple[str, ...]) -> Iterator[Figure]:
-    versus = bool({"shadow", "enforce"} & set(subjects)) and _published()
+    versus = bool({"shadow", "enforce", "remote"} & set(subjects)) and _published()
     if "shadow" in subjects:
         yield from _told("shadow", shadow.figures(scale, versus))
     if "enforce" in subjects:
@@ -56,6 +56,8 @@ def _figures(scale: Scale, subjects: tuple[str, ...]) -> Iterator[Figure]:
         yield from _told("throughput", throughput.figures(scale))
     if "record" in subjects:
         yield from _told("record", record.figures(scale))
+    if "remote" in subjects:
+        yield from _told("remote", remote.figures(scale, versus))
     if "asgi" in subjects:
         yield from _told("asgi", asgi.figures(scale))
     if "imports" in subjects:

@@ -1,7 +1,8 @@
 """A server on loopback that answers each evaluation with the same allow, at once or after a delay.
 
 Run as a script in a process of its own: `loopback_server.py DELAY_MS`. It prints its port and serves until its
-standard input closes. It does as little as HTTP/1.1 allows, so that what is measured is the client.
+standard input closes. It does as little as HTTP/1.1 allows, so that what is measured is the client. A client that asks
+for capabilities may send batches, each of whose items is answered.
 """
 
 from __future__ import annotations
@@ -23,9 +24,16 @@ _ANSWER = json.dumps(
         "shadow_would_have": "allow",
     }
 ).encode()
-_RESPONSE = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(_ANSWER)
-) + _ANSWER
+
+
+def _response(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+_RESPONSE = _response(_ANSWER)
+_CAPABLE = _response(b'{"capabilities": ["batch", "result", "results"]}')
+_TAKEN = _response(b"{}")
+_ID = re.compile(rb'"id":"([^"]{32,40})"')
 _LENGTH = re.compile(rb"^content-length: *(\d+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -46,15 +54,25 @@ class Answering(asyncio.Protocol):
             end = head + 4 + (int(length[1]) if length else 0)
             if len(self._received) < end:
                 return
+            response = self._response(bytes(self._received[:end]), head + 4)
             del self._received[:end]
             if self._delay:
-                asyncio.get_running_loop().call_later(self._delay, self._answer)
+                asyncio.get_running_loop().call_later(self._delay, self._answer, response)
             else:
-                self._answer()
+                self._answer(response)
 
-    def _answer(self) -> None:
+    def _response(self, request: bytes, body: int) -> bytes:
+        target = request[: request.index(b"\r")].split(b" ")[1]
+        if target.endswith(b"/batch"):
+            items = [b'{"id":"%b",%b' % (one, _ANSWER[1:]) for one in _ID.findall(request, body)]
+            return _response(b'{"items":[%b]}' % b",".join(items))
+        if target.endswith(b"/capabilities"):
+            return _CAPABLE
+        return _TAKEN if target.endswith((b"/results", b"/result")) else _RESPONSE
+
+    def _answer(self, response: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(_RESPONSE)
+            self._transport.write(response)
 
 
 async def serve(delay: float) -> None:

@@ -61,15 +61,7 @@ class Worker:
     """A process that makes guarded calls with the published package."""
 
     def __init__(self, python: Path, base_url: str, mode: str) -> None:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("SUPERVISOR_")}
-        # -I: neither this folder nor the working directory is on its path, so it can't import ours.
-        self._process = subprocess.Popen(
-            [str(python), "-I", str(_HERE / "published_worker.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
+        self._process = started(python, "published_worker.py")
         self._send({"base_url": base_url, "mode": mode, "fields": workload.FIELDS})
 
     def round(self, calls: int) -> tuple[list[int], list[int]]:
@@ -89,33 +81,47 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        _end(self._process)
+        end(self._process)
 
 
 @contextlib.contextmanager
 def worker(mode: str, delay_ms: float = 0) -> Iterator[Worker]:
     """A worker in `mode` against a loopback server of its own that answers after `delay_ms`."""
     python = interpreter()
-    server = subprocess.Popen(
-        [sys.executable, "-I", str(_HERE / "loopback_server.py"), str(delay_ms)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        made = Worker(python, f"http://127.0.0.1:{port}", mode)
+    with server(delay_ms) as base_url:
+        made = Worker(python, base_url, mode)
         try:
             made.round(3)  # its connection is opened and its imports are done
             yield made
         finally:
             made.close()
+
+
+@contextlib.contextmanager
+def server(delay_ms: float = 0) -> Iterator[str]:
+    """The address of a loopback server of its own that answers after `delay_ms`."""
+    process = started(Path(sys.executable), "loopback_server.py", str(delay_ms))
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
     finally:
-        _end(server)
+        end(process)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def started(python: Path, script: str, *arguments: str) -> subprocess.Popen[str]:
+    """A script of this folder in a process of its own."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SUPERVISOR_")}
+    # -I: neither this folder nor the working directory is on its path, so another interpreter can't import ours.
+    return subprocess.Popen(
+        [str(python), "-I", str(_HERE / script), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> None:
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             with contextlib.suppress(BrokenPipeError):

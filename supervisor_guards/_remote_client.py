@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from supervisor_guards._guard import Guard
     from supervisor_guards.remote.client import RemoteSupervisor
 
+T = TypeVar("T")
 _SECONDS = 10.0
 """How long one request may take, as with the published client."""
 _LIST_BYTES = 67_108_864
@@ -86,9 +87,8 @@ class RemoteClient:
         approver: str | None = None,
     ) -> dict[str, Any]:
         """Approve or reject, with the reviewer's token where one is set: ours lets no application decide by itself."""
-        headers = ((b"X-Approver", _header(approver)),) if approver else ()
-        if self._reviewer:
-            headers += ((b"X-Admin-Token", _header(self._reviewer)),)
+        known = ((b"X-Approver", approver), (b"X-Admin-Token", self._reviewer))
+        headers = tuple((name, _header(text)) for name, text in known if text)
         target = f"{wire.REVIEWS}/{quote(review_id, safe='')}/resolve"
         return self._shaped(
             self._asked(b"POST", target, {"decision": decision, "notes": notes}, headers), dict[str, Any]
@@ -136,7 +136,7 @@ class RemoteClient:
             raise asking.unavailable(fault) from None
         return whole.body
 
-    def _shaped(self, body: bytes, kind: Any) -> Any:
+    def _shaped(self, body: bytes, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -83,6 +83,19 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "(set)" in result.output
 
 
+def test_a_service_needs_no_policy_and_no_key_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERVISOR_ENFORCEMENT_MODE", "enforce")
+    monkeypatch.setenv("SUPERVISOR_BASE_URL", "https://supervisor.example")
+    monkeypatch.setenv("SUPERVISOR_APP_ID", "shop")
+    state, text = check(examined(1), "settings")
+    assert state == "problem"
+    assert "SUPERVISOR_SECRET" in text
+    monkeypatch.setenv("SUPERVISOR_SECRET", "s3cr3t")
+    found = examined()
+    for name in ("policy", "store", "key"):
+        assert check(found, name)[0] == "ok"
+
+
 def test_every_fault_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUPERVISOR_ENFORCEMENT_MODE", "enforced")
     monkeypatch.setenv("SUPERVISOR_SAMPLE_PERCENT", "120")

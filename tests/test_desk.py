@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import pytest
 
-from supervisor_guards._client import LocalClient
+from supervisor_guards._client import ClientSupervisor, LocalClient
 from supervisor_guards._config import GuardConfig
 from supervisor_guards._context import observing
+from supervisor_guards._desk import DecisionQuery, NoDesk
 from supervisor_guards._guard import Guard
 from supervisor_guards._model import ReviewState
-from supervisor_guards.embedded.desk import NotAReviewer, OwnAction, Principal, StoreDesk
+from supervisor_guards.embedded.desk import NotAReviewer, OwnAction, Principal, ReviewDesk
 from supervisor_guards.embedded.errors import ReviewNotFound, ReviewResolved
 from supervisor_guards.embedded.rows import DecisionRow
 from supervisor_guards.embedded.store import Store
@@ -36,7 +37,7 @@ def opened(store: Any, action_id: str = "a1", subject: str | None = "Ann", reque
 
 
 def test_the_desk_shows_what_the_store_keeps(any_store: Any) -> None:
-    desk = StoreDesk(any_store)
+    desk = ReviewDesk(any_store)
     for name in ("a1", "a2", "a3"):
         opened(any_store, name)
     desk.resolve("a2", "approved", None, BOB)
@@ -59,7 +60,7 @@ def test_those_that_wait_longest_come_first_with_after(any_store: Any) -> None:
     names = [f"a{number}" for number in range(5)]
     for name in names:
         opened(any_store, name)
-    desk = StoreDesk(any_store)
+    desk = ReviewDesk(any_store)
     desk.resolve("a1", "rejected", None, BOB)
     first = desk.reviews("pending", 2, after=0)
     assert [case.action_id for case in first] == ["a0", "a2"]
@@ -70,7 +71,7 @@ def test_those_that_wait_longest_come_first_with_after(any_store: Any) -> None:
 def test_a_review_is_found_by_how_its_id_begins(any_store: Any) -> None:
     for name in ("ab-1", "ab-2", "abc", "b"):
         opened(any_store, name)
-    desk = StoreDesk(any_store)
+    desk = ReviewDesk(any_store)
     assert [case.action_id for case in desk.reviews_named("ab-")] == ["ab-1", "ab-2"]
     assert len(desk.reviews_named("ab", limit=2)) == 2
     assert desk.reviews_named("c") == []
@@ -79,7 +80,7 @@ def test_a_review_is_found_by_how_its_id_begins(any_store: Any) -> None:
 @pytest.mark.parametrize("decision", ["approved", "rejected"])
 def test_a_decision_is_kept_with_who_and_why(any_store: Any, decision: Any) -> None:
     opened(any_store)
-    state = StoreDesk(any_store).resolve("a1", decision, "called them", BOB)
+    state = ReviewDesk(any_store).resolve("a1", decision, "called them", BOB)
     assert state == any_store.review("a1") == ReviewState("a1", decision, "bob", "called them")
 
 
@@ -99,7 +100,7 @@ def test_nobody_approves_their_own(
     any_store: Any, subject: str | None, requester: str | None, reviewer: Principal, named: str
 ) -> None:
     opened(any_store, subject=subject, requester=requester)
-    desk = StoreDesk(any_store)
+    desk = ReviewDesk(any_store)
     with pytest.raises(OwnAction) as caught:
         desk.resolve("a1", "approved", None, reviewer)
     assert caught.value.status_hint == 403
@@ -110,7 +111,7 @@ def test_nobody_approves_their_own(
 
 
 def test_rejecting_and_abandoning_one_s_own_is_allowed(any_store: Any) -> None:
-    desk = StoreDesk(any_store)
+    desk = ReviewDesk(any_store)
     for name in ("a1", "a2"):
         opened(any_store, name, subject="bob")
     assert desk.resolve("a1", "rejected", None, BOB).status == "rejected"
@@ -119,7 +120,7 @@ def test_rejecting_and_abandoning_one_s_own_is_allowed(any_store: Any) -> None:
 
 def test_who_may_not_review_decides_nothing(any_store: Any) -> None:
     opened(any_store)
-    desk = StoreDesk(any_store)
+    desk = ReviewDesk(any_store)
     reader = Principal("reader", may_review=False)
     for decide in (
         partial(desk.resolve, "a1", "approved", None, reader),
@@ -134,7 +135,7 @@ def test_who_may_not_review_decides_nothing(any_store: Any) -> None:
 
 def test_the_second_hears_who_was_first(any_store: Any) -> None:
     opened(any_store)
-    desk = StoreDesk(any_store)
+    desk = ReviewDesk(any_store)
     desk.resolve("a1", "rejected", None, BOB)
     for decide in (
         partial(desk.resolve, "a1", "approved", None, Principal("eve")),
@@ -146,7 +147,7 @@ def test_the_second_hears_who_was_first(any_store: Any) -> None:
 
 def test_an_expired_review_and_an_unknown_one_can_t_be_decided(any_store: Any, store_clock: Any) -> None:
     opened(any_store)
-    desk = StoreDesk(any_store)
+    desk = ReviewDesk(any_store)
     store_clock.now += HOUR
     with pytest.raises(ReviewResolved, match="already expired at 2027-01-15 09:00:00 UTC"):
         desk.resolve("a1", "approved", None, BOB)
@@ -163,14 +164,24 @@ def test_an_expired_review_and_an_unknown_one_can_t_be_decided(any_store: Any, s
 def test_only_an_approval_or_a_rejection_resolves(any_store: Any) -> None:
     opened(any_store)
     with pytest.raises(ValueError, match="decision 'abandoned': choose approved or rejected"):
-        StoreDesk(any_store).resolve("a1", cast(Any, "abandoned"), None, BOB)
+        ReviewDesk(any_store).resolve("a1", cast(Any, "abandoned"), None, BOB)
     assert any_store.review("a1").status == "pending"
 
 
 def test_text_that_a_database_refuses_costs_no_decision(any_store: Any) -> None:
     opened(any_store)
-    state = StoreDesk(any_store).resolve("a1", "rejected", "no\0\udcff", Principal("bob\udcff"))
+    state = ReviewDesk(any_store).resolve("a1", "rejected", "no\0\udcff", Principal("bob\udcff"))
     assert (state.approver, state.notes) == ("bob?", "no\ufffd?")
+
+
+def test_an_id_that_a_database_refuses_is_unknown(any_store: Any) -> None:
+    desk = ReviewDesk(any_store)
+    for name in ("a\0", "\udcff"):
+        assert desk.decision(name) is None
+        assert desk.reviews_named(name) == []
+        for look in (partial(desk.review, name), partial(desk.resolve, name, "rejected", None, BOB)):
+            with pytest.raises(ReviewNotFound):
+                look()
 
 
 @pytest.mark.parametrize("name", ["", " \t"])
@@ -185,7 +196,7 @@ def test_errors_survive_pickling() -> None:
         assert (type(copy), str(copy), copy.reviewer) == (type(error), str(error), "bob")
 
 
-def decided(desk: StoreDesk, name: str, together: threading.Barrier) -> str | None:
+def decided(desk: ReviewDesk, name: str, together: threading.Barrier) -> str | None:
     """None for who was first, else what the other hears."""
     together.wait()
     try:
@@ -198,7 +209,7 @@ def decided(desk: StoreDesk, name: str, together: threading.Barrier) -> str | No
 @pytest.mark.parametrize("again", range(10))
 def test_of_two_at_once_one_wins_and_the_other_hears_who(tmp_path: Path, again: int) -> None:
     store = Store(f"sqlite:///{tmp_path}/decisions.db", clock=lambda: START)
-    desk, together = StoreDesk(store), threading.Barrier(2)
+    desk, together = ReviewDesk(store), threading.Barrier(2)
     try:
         opened(store)
         with ThreadPoolExecutor(2) as pool:
@@ -210,6 +221,20 @@ def test_of_two_at_once_one_wins_and_the_other_hears_who(tmp_path: Path, again: 
         assert store.review("a1").approver == winner
     finally:
         store.close()
+
+
+def test_a_guard_shows_the_desk_of_its_supervisor_or_says_why_there_is_none(tmp_path: Path) -> None:
+    guard = Guard(GuardConfig(state_dir=str(tmp_path / "state")), inline=True)
+    try:
+        guard.check("refund", {"amount": 2})
+        page = guard.desk().find_decisions(DecisionQuery(action_type="refund"))
+        assert [(row.action_type, row.mode) for row in page.rows] == [("refund", "shadow")]
+        assert guard.desk().read_only is None
+    finally:
+        guard.close()
+    elsewhere = Guard(GuardConfig(), ClientSupervisor(object()), inline=True)
+    with pytest.raises(NoDesk, match=r"ClientSupervisor.*where it keeps them"):
+        elsewhere.desk()
 
 
 def test_the_client_goes_through_the_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from supervisor_guards._desk import DecisionQuery, Page, ReviewQuery
 from supervisor_guards._model import Hit
 from supervisor_guards.embedded import search
-from supervisor_guards.embedded.desk import StoreDesk
+from supervisor_guards.embedded.desk import ReviewDesk
 from supervisor_guards.embedded.rows import DecisionRow
 
 START = 1_800_000_000_000_000
@@ -58,6 +58,7 @@ FOUND: dict[str, tuple[dict[str, Any], list[int]]] = {
     "an id": ({"text": "a001"}, [1]),
     "an id that the other filters leave out": ({"text": "a001", "mode": "shadow"}, []),
     "text that no database takes": ({"text": "\0\udcff"}, []),
+    "a filter that no database takes": ({"route": "\0\udcff", "rule": "\0", "outcome": "\0"}, []),
     "from a moment on": ({"since": START + 4 * MINUTE}, [5, 4]),
     "before a moment": ({"until": START + 2 * MINUTE}, [1, 0]),
     "a window": ({"since": START + MINUTE, "until": START + 3 * MINUTE}, [2, 1]),
@@ -71,20 +72,20 @@ def numbers(page: Page[Any]) -> list[int]:
 
 
 @pytest.fixture
-def desk(any_store: Any) -> StoreDesk:
+def desk(any_store: Any) -> ReviewDesk:
     any_store.write(ROWS)
-    return StoreDesk(any_store)
+    return ReviewDesk(any_store)
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_decisions_are_found(desk: StoreDesk, name: str) -> None:
+def test_decisions_are_found(desk: ReviewDesk, name: str) -> None:
     filters, expected = FOUND[name]
     page = desk.find_decisions(DecisionQuery(**filters))
     assert (numbers(page), page.cursor, page.complete) == (expected, None, True)
 
 
 @pytest.mark.parametrize("filters", [{}, {"outcome": "deny"}, {"route": "POST /refunds"}, {"since": START + MINUTE}])
-def test_pages_follow_each_other_without_gap_or_repetition(desk: StoreDesk, filters: dict[str, Any]) -> None:
+def test_pages_follow_each_other_without_gap_or_repetition(desk: ReviewDesk, filters: dict[str, Any]) -> None:
     query = DecisionQuery(**filters)
     everything = numbers(desk.find_decisions(query))
     seen: list[int] = []
@@ -99,7 +100,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(desk: StoreDesk, filt
 
 
 def test_an_empty_store_has_nothing_to_find_and_nothing_to_choose(any_store: Any) -> None:
-    desk = StoreDesk(any_store)
+    desk = ReviewDesk(any_store)
     assert desk.find_decisions(DecisionQuery(since=START, until=START + 1, text="x")) == Page(())
     assert desk.find_reviews(ReviewQuery(since=START, route="x")) == Page(())
     assert desk.span() is None
@@ -107,14 +108,14 @@ def test_an_empty_store_has_nothing_to_find_and_nothing_to_choose(any_store: Any
     assert desk.choices().action_types == ()
 
 
-def test_what_can_be_chosen_is_what_was_seen(desk: StoreDesk) -> None:
+def test_what_can_be_chosen_is_what_was_seen(desk: ReviewDesk) -> None:
     choices = desk.choices()
     assert choices.action_types == ("email.send", "refund")
     assert choices.routes == ("POST /refunds",)
     assert choices.rules == ("cap",)
 
 
-def test_when_decisions_were_recorded(desk: StoreDesk) -> None:
+def test_when_decisions_were_recorded(desk: ReviewDesk) -> None:
     assert desk.span() == (START, START + 5 * MINUTE)
     windows = [
         (START - HOUR, START),
@@ -132,7 +133,7 @@ def test_a_row_that_was_written_late_is_in_its_window(any_store: Any) -> None:
         any_store.write([row(number)])
         if number == 100:
             any_store.write([row(95, action_id="late"), row(105, action_id="ahead")])
-    found = StoreDesk(any_store).find_decisions(DecisionQuery(since=START + 95 * MINUTE, until=START + 106 * MINUTE))
+    found = ReviewDesk(any_store).find_decisions(DecisionQuery(since=START + 95 * MINUTE, until=START + 106 * MINUTE))
     assert sorted(numbers(found)) == sorted([*range(95, 106), 95, 105])
 
 
@@ -145,7 +146,7 @@ def test_filters_without_an_index_look_through_a_bounded_number_of_rows(
     store = Store(store_url)
     try:
         store.write([row(number, subject="bob" if number in (3, 28) else "ann") for number in range(30)])
-        desk, query = StoreDesk(store), DecisionQuery(subject="bob")
+        desk, query = ReviewDesk(store), DecisionQuery(subject="bob")
         pages = [desk.find_decisions(query)]
         while pages[-1].cursor is not None:
             pages.append(desk.find_decisions(query, cursor=pages[-1].cursor))
@@ -156,7 +157,7 @@ def test_filters_without_an_index_look_through_a_bounded_number_of_rows(
 
 
 @pytest.fixture
-def reviews(any_store: Any) -> StoreDesk:
+def reviews(any_store: Any) -> ReviewDesk:
     for number, (kind, subject) in enumerate([("refund", "Ann"), ("email.send", "bob"), ("refund", "bob")]):
         any_store.write_with_review(
             row(
@@ -166,7 +167,7 @@ def reviews(any_store: Any) -> StoreDesk:
             "Carl",
         )
     any_store.resolve("a000", "rejected", "Dora")
-    return StoreDesk(any_store)
+    return ReviewDesk(any_store)
 
 
 @pytest.mark.parametrize(
@@ -184,14 +185,14 @@ def reviews(any_store: Any) -> StoreDesk:
         ({"since": START + MINUTE, "until": START + 2 * MINUTE}, ["a001"]),
     ],
 )
-def test_reviews_are_found(reviews: StoreDesk, filters: dict[str, Any], expected: list[str]) -> None:
+def test_reviews_are_found(reviews: ReviewDesk, filters: dict[str, Any], expected: list[str]) -> None:
     query = ReviewQuery(**filters)
     assert [case.action_id for case in reviews.find_reviews(query).rows] == expected
     oldest = reviews.find_reviews(query, oldest_first=True)
     assert [case.action_id for case in oldest.rows] == expected[::-1]
 
 
-def test_pages_of_reviews_go_both_ways(reviews: StoreDesk) -> None:
+def test_pages_of_reviews_go_both_ways(reviews: ReviewDesk) -> None:
     for oldest_first, expected in ((False, ["a002", "a001", "a000"]), (True, ["a000", "a001", "a002"])):
         seen: list[str] = []
         page = reviews.find_reviews(ReviewQuery(), 1, oldest_first=oldest_first)

@@ -20,7 +20,7 @@ from engine import default_guard, rows, settings
 
 from supervisor_guards import ApprovalUsed, Guard, SupervisorReviewPending, approved, guarded
 from supervisor_guards._model import ReviewState
-from supervisor_guards.embedded.desk import Principal, StoreDesk
+from supervisor_guards.embedded.desk import Principal, ReviewDesk
 from supervisor_guards.embedded.errors import ReviewResolved
 
 ROOT = Path(__file__).parents[1]
@@ -43,8 +43,8 @@ def held(guard: Guard) -> str:
     return caught.value.action_id
 
 
-def desk_of(guard: Guard) -> StoreDesk:
-    return StoreDesk(guard.supervisor.store)  # type: ignore[attr-defined]
+def desk_of(guard: Guard) -> ReviewDesk:
+    return ReviewDesk(guard.supervisor.store)  # type: ignore[attr-defined]
 
 
 def approve(guard: Guard, action_id: str) -> None:

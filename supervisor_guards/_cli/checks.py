@@ -34,6 +34,8 @@ def check_settings(config: GuardConfig) -> Check:
     """Settings that can't work."""
     if problems := config.problems():
         return Check("settings", "problem", tuple(problems))
+    if service := config.service_problems():
+        return Check("settings", "problem" if config.enforces else "warning", tuple(service))
     if config.force_shadow:
         return Check("settings", "warning", ("SUPERVISOR_FORCE_SHADOW is on: nothing is enforced",))
     return Check("settings", "ok", (f"mode {config.enforcement_mode}",))
@@ -43,6 +45,8 @@ def check_policy(config: GuardConfig) -> tuple[Check, list[str]]:
     """Whether the policy loads and its stored tests pass, and the action types it covers."""
     from supervisor_guards.policy.engine import run_tests
 
+    if config.remote:
+        return Check("policy", "ok", (f"kept by the service at {config.base_url}; not looked at",)), []
     path, source = policies.chosen(None, config)
     try:
         loaded = policies.load(path)
@@ -108,6 +112,8 @@ def _too_open(file: Path) -> Iterator[str]:
 
 def check_key(config: GuardConfig) -> Check:
     """Whether the key that digests are made with is there and good."""
+    if config.remote:
+        return Check("key", "ok", (f"digests are keyed with {keys.VARIABLE} where it is set, else by shared_secret",))
     file = Path(config.state_dir).absolute() / keys.FILE
     named = bool(os.environ.get(keys.VARIABLE, "").strip())
     if not named and not file.exists():

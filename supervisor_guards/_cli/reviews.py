@@ -17,7 +17,7 @@ from supervisor_guards._config import GuardConfig
 from supervisor_guards._model import ReviewStatus
 
 if TYPE_CHECKING:
-    from supervisor_guards.embedded.desk import Principal, StoreDesk
+    from supervisor_guards.embedded.desk import Principal, ReviewDesk
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.rows import Review
     from supervisor_guards.embedded.store import Store
@@ -175,13 +175,13 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _desk(store: Store | MemoryStore) -> StoreDesk:
-    from supervisor_guards.embedded.desk import StoreDesk
+def _desk(store: Store | MemoryStore) -> ReviewDesk:
+    from supervisor_guards.embedded.desk import ReviewDesk
 
-    return StoreDesk(store)
+    return ReviewDesk(store)
 
 
-def _found(desk: StoreDesk, action_id: str) -> Review:
+def _found(desk: ReviewDesk, action_id: str) -> Review:
     """The review of this action id, or of the only one that begins so. Ends the command otherwise."""
     from supervisor_guards.embedded.errors import ReviewNotFound
 
@@ -199,7 +199,7 @@ def _found(desk: StoreDesk, action_id: str) -> Review:
     return cases[0]
 
 
-def _chosen(desk: StoreDesk, status: str, limit: int) -> tuple[list[Review], int]:
+def _chosen(desk: ReviewDesk, status: str, limit: int) -> tuple[list[Review], int]:
     """The reviews to list, oldest first, and how many pending ones there are besides."""
     if status != "pending":
         return desk.reviews(None if status == "all" else status, limit)[::-1], 0

@@ -17,16 +17,16 @@ from supervisor_guards._desk import (
     own_name,
 )
 from supervisor_guards._model import ReviewState
-from supervisor_guards.embedded.rows import Review, StoredDecision
+from supervisor_guards.embedded.rows import Review, StoredDecision, clean_text
 
 if TYPE_CHECKING:
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
 
-__all__ = ["NotAReviewer", "OwnAction", "Principal", "StoreDesk"]
+__all__ = ["NotAReviewer", "OwnAction", "Principal", "ReviewDesk"]
 
 
-class StoreDesk:
+class ReviewDesk:
     """Reads and decides the reviews of `store`. Every method raises `StoreUnavailable` when that fails."""
 
     read_only: str | None = None
@@ -71,15 +71,15 @@ class StoreDesk:
 
     def reviews_named(self, prefix: str, limit: int = 100) -> list[Review]:
         """Reviews whose action id begins with `prefix`."""
-        return self._store.reviews_named(prefix, limit)
+        return self._store.reviews_named(clean_text(prefix), limit)
 
     def review(self, action_id: str) -> Review:
         """The whole case. Raises `ReviewNotFound`."""
-        return self._store.case(action_id)
+        return self._store.case(clean_text(action_id))
 
     def decision(self, action_id: str) -> StoredDecision | None:
         """The decision that a review belongs to; None where it was purged."""
-        return self._store.decision(action_id)
+        return self._store.decision(clean_text(action_id))
 
     def decisions(
         self,
@@ -110,7 +110,7 @@ class StoreDesk:
         check_may_review(reviewer, action_id)
         if decision == "approved":
             self._check_not_own(action_id, reviewer)
-        return self._store.resolve(action_id, decision, reviewer.name, notes)
+        return self._store.resolve(clean_text(action_id), decision, reviewer.name, notes)
 
     def abandon(self, action_id: str, reviewer: Principal, notes: str | None = None) -> ReviewState:
         """Close a pending review that nobody needs any more; its action can't run.
@@ -118,7 +118,7 @@ class StoreDesk:
         Raises `NotAReviewer`, `ReviewResolved`, `ReviewNotFound`.
         """
         check_may_review(reviewer, action_id)
-        return self._store.resolve(action_id, "abandoned", reviewer.name, notes)
+        return self._store.resolve(clean_text(action_id), "abandoned", reviewer.name, notes)
 
     def _check_not_own(self, action_id: str, reviewer: Principal) -> None:
         """Needs no transaction with the approval: who asked never changes."""

@@ -26,7 +26,7 @@ from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.errors import ApprovalInvalid, ConfigurationError, SupervisorUnavailable
 
 if TYPE_CHECKING:
-    from supervisor_guards.embedded.desk import StoreDesk
+    from supervisor_guards.embedded.desk import ReviewDesk
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.rows import DecisionRow
     from supervisor_guards.embedded.store import Store
@@ -116,11 +116,11 @@ class EmbeddedSupervisor:
         """The decision store. Raises `SupervisorUnavailable` when it can't be opened."""
         return self._store()
 
-    def desk(self) -> StoreDesk:
+    def desk(self) -> ReviewDesk:
         """Where people read the store and decide its reviews. Raises `SupervisorUnavailable` where it doesn't open."""
-        from supervisor_guards.embedded.desk import StoreDesk
+        from supervisor_guards.embedded.desk import ReviewDesk
 
-        return StoreDesk(self.store)
+        return ReviewDesk(self.store)
 
     def action_types(self) -> tuple[str, ...]:
         """The action types that the policy covers, sorted."""

@@ -7,6 +7,7 @@ on whichever event loop, go through the same branches.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
@@ -28,8 +29,13 @@ logger = logging.getLogger("supervisor_guards")
 R = TypeVar("R")
 Flow = Generator[Any, Any, R]
 
-_WORTH_A_LINE = 0.004
-"""Seconds an exchange takes for each further line that batches may use: below, a larger batch beats another line."""
+_QUICK = 0.004
+"""Seconds within which an exchange is over that a larger batch makes more of than a further line."""
+_WORTH_A_LINE = 0.001
+"""Seconds of a slower one for each line that batches may use: nobody should wait long for a line to get free."""
+_FORGOTTEN = 1.1
+"""By how much the quickest exchange that is remembered grows with each: what is measured holds this process's own
+delays, and the quickest of late holds the least of them."""
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -53,6 +59,13 @@ class Turn(msgspec.Struct, frozen=True):
         yield self
 
 
+class Others(msgspec.Struct, frozen=True):
+    """Let tasks of this event loop that are about to ask join the queue. Threads need no leave to run."""
+
+    def __iter__(self) -> Flow[None]:
+        yield self
+
+
 class Asking:
     """The questions of one application to one service. `service` is what that offers, None until it was asked."""
 
@@ -70,7 +83,7 @@ class Asking:
         self._token = token
         self._most = max_connections
         self._clock = clock
-        self._usual = 0.0
+        self._quickest = math.inf
         self._headers = (
             (b"Host", address.authority.encode("ascii")),
             (b"User-Agent", b"supervisor-guards"),
@@ -110,9 +123,15 @@ class Asking:
         together = [ticket]
         try:
             service = yield from self.known(line, deadline)
-            together = lines.gather(ticket) if service.offers("batch") else together
+            if service.offers("batch"):
+                if lines.crowded:
+                    yield from Others()
+                together = lines.gather(ticket)
             questions = [one.question for one in together if one.question is not None]
             answers = yield from self._judged(lines, line, service, questions, deadline)
+            # Before the line is left: who wakes now and asks again is in the queue when the next one leaves with it.
+            for other, answer in zip(together[1:], answers[1:], strict=True):
+                lines.answered(other, answer)
         except Fault as fault:
             self._failed(lines, together[1:], fault)
             raise
@@ -122,8 +141,6 @@ class Asking:
         finally:
             lines.leave(line)
         self.breaker.passed()
-        for other, answer in zip(together[1:], answers[1:], strict=True):
-            lines.answered(other, answer)
         if isinstance(answers[0], Fault):
             raise answers[0]
         return answers[0]
@@ -157,7 +174,7 @@ class Asking:
     ) -> Flow[list[Verdict | Fault]]:
         started = self._clock()
         found = yield from self.judged(line, service, questions, deadline)
-        self._usual += (self._clock() - started - self._usual) / 8
+        self._quickest = min(self._clock() - started, self._quickest * _FORGOTTEN)
         lines.allowed = self._allowed(service)
         return [Fault("wrong", "answered without evaluating the action") if one is None else one for one in found]
 
@@ -179,7 +196,7 @@ class Asking:
     def _allowed(self, service: wire.Service) -> int:
         if not service.offers("batch"):
             return self._most
-        return min(self._most, 1 + int(self._usual / _WORTH_A_LINE))
+        return 1 if self._quickest < _QUICK else min(self._most, int(self._quickest / _WORTH_A_LINE))
 
     def known(self, line: Any, deadline: float) -> Flow[wire.Service]:
         """What the service offers; asked once. Raises `Fault`."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 import anyio
+import anyio.lowlevel
 from anyio.lowlevel import RunVar
 
 from supervisor_guards import _address
@@ -20,7 +21,7 @@ from supervisor_guards._model import Action, Entry, Outcome, Result, ReviewState
 from supervisor_guards._redaction import Redactor
 from supervisor_guards._shells import arun, run
 from supervisor_guards.errors import SupervisorUnavailable
-from supervisor_guards.remote.asking import Asking, Exchange, Flow, Turn
+from supervisor_guards.remote.asking import Asking, Exchange, Flow, Others, Turn
 from supervisor_guards.remote.breaker import Breaker
 from supervisor_guards.remote.faults import Fault
 from supervisor_guards.remote.lines import Lines
@@ -76,6 +77,8 @@ class RemoteSupervisor:
         max_connections: int = 32,
         ca_file: str | None = None,
     ) -> None:
+        self._sync: _Pool | None = None
+        self._async: weakref.WeakSet[_Pool] = weakref.WeakSet()
         self._timeout = timeout
         self._timeouts = dict(timeouts or {})
         self._ca_file = ca_file
@@ -203,27 +206,30 @@ class RemoteSupervisor:
         """Close the connections of sync callers and of the background thread; idempotent."""
         self._shipping.close()
         with self._lock:
-            pool, self._sync = self._sync, None
+            pool = self._sync
+            self._sync = None
         for line in pool.emptied() if pool is not None else ():
             line.close()
 
     async def aclose(self) -> None:
         """`close`, and the connections of this event loop."""
         self.close()
-        pool = _loops.get({}).pop(self, None)  # type: ignore[arg-type]
+        pool = _loops.get(weakref.WeakKeyDictionary()).pop(self, None)
         if pool is not None:
             await pool.keeper.aclose()
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._sync: _Pool | None = None
-        self._async: weakref.WeakSet[_Pool] = weakref.WeakSet()
+        self._sync = None
+        self._async = weakref.WeakSet()
 
     def _forked(self) -> None:
         """The parent's connections are the parent's: let go of them, and say nothing on them."""
-        lines = self._sync.emptied() if self._sync is not None else []
-        for line in (*lines, *([self._shipping.line] if self._shipping.line else ())):
-            line.forget()
+        lines: list[Line | None] = [self._shipping.line]
+        lines += self._sync.emptied() if self._sync is not None else []
+        for line in lines:
+            if line is not None:
+                line.forget()
         _parents.extend((self._sync, *self._async))
         self._reset()
         self._shipping.reset()
@@ -280,17 +286,18 @@ class RemoteSupervisor:
             raise self._asking.unavailable(fault, action_id) from None
 
 
-def _perform(effect: Exchange | Turn) -> Any:
+def _perform(effect: Exchange | Turn | Others) -> Any:
     return _SYNC[type(effect)](effect)
 
 
-def _aperform(effect: Exchange | Turn) -> Any:
+def _aperform(effect: Exchange | Turn | Others) -> Any:
     return _ASYNC[type(effect)](effect)
 
 
 _SYNC: dict[type, Callable[[Any], Any]] = {
     Exchange: lambda effect: effect.line.exchange(effect.request, effect.deadline, effect.reader),
     Turn: lambda effect: effect.ticket.turned.wait(max(0.0, effect.ticket.deadline - time.monotonic())),
+    Others: lambda effect: None,
 }
 
 
@@ -302,6 +309,7 @@ async def _turn(effect: Turn) -> None:
 _ASYNC: dict[type, Callable[[Any], Any]] = {
     Exchange: lambda effect: effect.line.exchange(effect.request, effect.deadline, effect.reader),
     Turn: _turn,
+    Others: lambda effect: anyio.lowlevel.checkpoint(),
 }
 
 

@@ -6,6 +6,9 @@ from typing import Literal
 
 Kind = Literal["unreached", "late", "broken", "answered", "wrong"]
 
+_ABOUT_ALL = (401, 404, 405, 408, 425, 429)
+"""What every request would be answered; 404 and 405 come from what is no supervisor."""
+
 
 class Fault(Exception):
     """No usable answer. `what` says what happened, in words for the end of a sentence.
@@ -25,7 +28,7 @@ class Fault(Exception):
     @property
     def about_the_request(self) -> bool:
         """Whether the service works and this one request is what it refuses."""
-        return self.status is not None and 400 <= self.status < 500 and self.status not in (401, 408, 425, 429)
+        return self.status is not None and 400 <= self.status < 500 and self.status not in _ABOUT_ALL
 
     @property
     def remedy(self) -> str:
@@ -38,7 +41,7 @@ class Fault(Exception):
             return "ask less often, or have the service's limit raised"
         if self.about_the_request:
             return "see the service's own log for what it expects"
-        if self.kind == "wrong" or self.status in range(300, 400):
+        if self.kind == "wrong" or self.status in (404, 405, *range(300, 400)):
             return "check that base_url (SUPERVISOR_BASE_URL) is the supervisor service itself"
         if self.kind == "late":
             return "see whether it is slow, or raise evaluate_timeout_seconds (SUPERVISOR_EVALUATE_TIMEOUT_SECONDS)"

@@ -47,6 +47,8 @@ class Lines(Generic[L]):
         self._busy = 0
         self._queue: deque[Ticket] = deque()
         self.allowed = allowed
+        self.crowded = False
+        """Whether several left together the last time."""
 
     def enter(self, ticket: Ticket) -> L | None:
         """A line for `ticket`, or None: it is in the queue then."""
@@ -68,7 +70,8 @@ class Lines(Generic[L]):
         None where another brought its answer, which is in `answer`, or where it has neither.
         """
         with self._lock:
-            line, ticket.line = ticket.line, None
+            line: L | None = ticket.line
+            ticket.line = None
             if line is None and ticket.answer is None:
                 ticket.gone = True
             return line
@@ -88,6 +91,7 @@ class Lines(Generic[L]):
                 size += ticket.question.size
                 together.append(ticket)
             self._queue.extendleft(reversed(kept))
+            self.crowded = len(together) > 1
             return together
 
     def answered(self, ticket: Ticket, answer: Any) -> None:

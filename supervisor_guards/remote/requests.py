@@ -116,6 +116,10 @@ class Request(msgspec.Struct, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     repeatable: bool = False
 
+    def __repr__(self) -> str:
+        """Without headers and body: a traceback that shows variables must not show the token."""
+        return f"<Request {self.method!r} {self.target!r}>"
+
 
 class Answer(msgspec.Struct, frozen=True):
     """What came back, its body apart: that is in the reader."""

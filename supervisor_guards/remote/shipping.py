@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from supervisor_guards._events import shown
 from supervisor_guards._flow import NotNow
 from supervisor_guards._model import Entry, Outcome, Result, Verdict
 from supervisor_guards._shells import run
@@ -43,6 +44,7 @@ class Shipping:
         self._line: Line | None = None
         self._lock = threading.Lock()
         self._failures = 0
+        self._refusing = False
 
     @property
     def line(self) -> Line | None:
@@ -53,17 +55,20 @@ class Shipping:
         """Have shadow calls judged, and tell of calls that ran without a verdict. Raises `NotNow` with what is left."""
         with self._lock:
             service = self._known(entries)
-            most = wire.BATCH_ITEMS if service.offers("batch") else 1
-            for at in range(0, len(entries), most):
-                self._done(self._shipped(service, entries[at : at + most]), entries[at:])
+            at = 0
+            while at < len(entries):
+                end = _batch_end(entries, at) if service.offers("batch") else at + 1
+                self._done(self._shipped(service, entries[at:end]), entries[at:])
+                at = end
 
     def report(self, results: Sequence[tuple[str, Result]]) -> None:
         """Tell how actions ended, where the service wants to know. Raises `NotNow` with what is left."""
         with self._lock:
             told = [pair for pair in results if pair[1] != "not-run"]
-            if told and self._known(results).offers("result"):
-                for at, (action_id, result) in enumerate(told):
-                    self._done(self._told(action_id, result), told[at:])
+            service = self._known(results) if told else wire.PLAIN
+            most = wire.RESULT_ITEMS if service.offers("results") else 1
+            for at in range(0, len(told) if service.offers("result") else 0, most):
+                self._done(self._told(told[at : at + most], most > 1), told[at:])
 
     def close(self) -> None:
         """Close the line."""
@@ -117,12 +122,17 @@ class Shipping:
             return
         started = time.perf_counter_ns()
         questions = [question for _, question in kept]
+        found: Sequence[Verdict | Fault | None]
         try:
             found = yield from self._asking.judged(None, service, questions, self._deadline())
         except Fault as fault:
-            # The one request is refused, and always will be. A batch never is: its items are answered one by one.
-            if not fault.about_the_request or service.offers("batch"):
+            if not fault.about_the_request:
                 raise
+            if len(kept) > 1:  # one of them is what the service refuses
+                half = len(entries) // 2
+                yield from self._shipped(service, entries[:half])
+                yield from self._shipped(service, entries[half:])
+                return
             found = [fault]
         elapsed = (time.perf_counter_ns() - started) // 1_000
         for (entry, _), answer in zip(kept, found, strict=True):
@@ -130,19 +140,45 @@ class Shipping:
                 continue
             entry.latency_us = elapsed
             if answer is None or isinstance(answer, Fault):
-                _unknown(entry, "not-judged")
+                self._refused(entry, answer)
             else:
                 entry.verdict = finished(answer, entry.action, service.ours)
 
-    def _told(self, action_id: str, result: Result) -> Flow[None]:
-        target = f"/v1/actions/{quote(action_id, safe='')}/result"
-        request = self._asking.request(b"POST", target, wire.written({"result": result}), repeatable=True)
+    def _refused(self, entry: Entry, answer: Fault | None) -> None:
+        _unknown(entry, "not-judged")
+        if not self._refusing:
+            self._refusing = True
+            what = self._asking.unavailable(answer) if answer is not None else "it answered without evaluating"
+            kind = shown(entry.action.action_type)
+            logger.warning(
+                "a shadow call of %s was not judged, so its row says `unknown`; more are only counted: %s", kind, what
+            )
+
+    def _told(self, pairs: Sequence[tuple[str, Result]], together: bool) -> Flow[None]:
+        if together:
+            target, body = wire.RESULTS, wire.results(pairs)
+        else:
+            ((action_id, result),) = pairs
+            target, body = f"/v1/actions/{quote(action_id, safe='')}/result", wire.written({"result": result})
+        request = self._asking.request(b"POST", target, body, repeatable=True)
         answer, text = yield from self._asking.sent(None, request, self._deadline())
         try:
             wire.check_status(answer.status, text, answer.retry_after)
         except Fault as fault:
-            if not fault.about_the_request:  # an action that it doesn't know has no row to say it in
+            if (
+                not fault.about_the_request and answer.status != 404
+            ):  # an action that it doesn't know has no row to say it in
                 raise
+
+
+def _batch_end(entries: Sequence[Entry], start: int) -> int:
+    """Where the batch ends that begins at `start`, by items and bytes."""
+    size = 0
+    for at, entry in enumerate(entries[start : start + wire.BATCH_ITEMS], start):
+        size += len(entry.action.snapshot.body) + wire.OVERHEAD
+        if size > wire.BATCH_BYTES and at > start:
+            return at
+    return min(start + wire.BATCH_ITEMS, len(entries))
 
 
 def _unknown(entry: Entry, reason: str) -> None:

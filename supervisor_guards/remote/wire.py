@@ -13,9 +13,13 @@ from supervisor_guards.remote.faults import Fault
 CAPABILITIES = "/v1/capabilities"
 EVALUATE = "/v1/actions/evaluate"
 BATCH = "/v1/actions/evaluate/batch"
+RESULTS = "/v1/actions/results"
 REVIEWS = "/v1/review-cases"
 BATCH_ITEMS = 100
+RESULT_ITEMS = 1_000
 BATCH_BYTES = 1_048_576
+OVERHEAD = 1_024
+"""Bytes that a question may take beside its payload."""
 
 Word = Literal["allow", "deny", "review"]
 _DETAIL_LIMIT = 200
@@ -23,7 +27,7 @@ _STATUSES: tuple[ReviewStatus, ...] = ("pending", "approved", "rejected", "expir
 
 
 class Service(msgspec.Struct, frozen=True):
-    """What the service offers beside version 1: `batch`, `long_poll`, `redeem`, `result`."""
+    """What the service offers beside version 1: `batch`, `long_poll`, `redeem`, `result`, and `results` in batches."""
 
     ours: bool = False
     capabilities: frozenset[str] = frozenset()
@@ -68,7 +72,7 @@ class Question(msgspec.Struct, omit_defaults=True):
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return len(memoryview(self.payload)) + 1024
+        return len(memoryview(self.payload)) + OVERHEAD
 
 
 class _WouldHave(msgspec.Struct):
@@ -187,9 +191,8 @@ def _verdict(answer: _Answer, question: Question) -> Verdict | None:
     if not answer.action_id or answer.action_id == "dry-run":
         raise Fault("wrong", f"answered the action id {answer.action_id!r}, under which nothing is stored")
     word: Word = answer.decision
-    reasons, rules = tuple(answer.reasons), ()
-    if answer.would_have is not None:
-        rules = tuple(answer.would_have.rule_ids)
+    reasons = tuple(answer.reasons)
+    rules = tuple(answer.would_have.rule_ids) if answer.would_have is not None else ()
     if question.shadow is True:
         if answer.would_have is not None:
             word, reasons = answer.would_have.decision, tuple(answer.would_have.reasons)
@@ -229,9 +232,9 @@ def case_of(body: bytes, action_id: str) -> Case | None:
     return next((one for one in cases if one.action_id == action_id), None)
 
 
-def anything(body: bytes) -> Any:
-    """A JSON document as plain data. Raises `Fault`."""
-    return _decoded(_read_any, body)
+def results(pairs: Sequence[tuple[str, Result]]) -> bytes:
+    """The body that tells how several actions ended."""
+    return _encode({"items": [{"id": action_id, "result": result} for action_id, result in pairs]})
 
 
 def redemption(

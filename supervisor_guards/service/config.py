@@ -54,8 +54,8 @@ class ServiceConfig:
         unit="s", kind="number",
     )  # fmt: skip
     review_window_seconds: float = setting(
-        600.0, "REVIEW_WINDOW_SECONDS", "A repeated request joins the open review of the same content, subject and "
-        "action for this long; 0 opens a new one each time.", unit="s", kind="number",
+        600.0, "REVIEW_WINDOW_SECONDS", "A repeated request of a client that uses approvals up joins the open review "
+        "of the same content, subject and action for this long; 0 opens a new one each time.", unit="s", kind="number",
     )  # fmt: skip
     secret_overlap_seconds: float = setting(
         86_400.0, "SECRET_OVERLAP_SECONDS", "How long a rotated secret stays good.", unit="s", kind="number"

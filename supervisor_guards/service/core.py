@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from supervisor_guards._redaction import Redactor
-from supervisor_guards.embedded.desk import StoreDesk
+from supervisor_guards.embedded.desk import ReviewDesk
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.embedded.folder import private_folder
@@ -67,7 +67,7 @@ class Service:
         self.bundle_key = keys.subkey("evidence-bundle")
         self.integrations = Integrations(self.store, self.vault, config.secret_overlap_seconds)
         self.policies = StoredPolicies(self.store)
-        self.desk = StoreDesk(self.store)
+        self.desk = ReviewDesk(self.store)
         self.access = Access(self.store, self.integrations, config.admin_token)
         self.people = People(self.store)
         self.passwords = Passwords()

@@ -123,7 +123,8 @@ def judge(asked: Asked, integration: Integration, policies: PolicySet, terms: Te
     if not asked.shadow and verdict.outcome is Outcome.REVIEW and asked.approval is None:
         requester = maker.redacted(dict(asked.agent_context or {})).get("user_id")
         known = str(requester) if type(requester) in (str, int) else None
-        since = row.time - terms.window_us if terms.window_us and not asked.proceeds else None
+        # Who joins a review runs by its approval: only for clients that use approvals up, and so run once.
+        since = row.time - terms.window_us if terms.window_us and ours and not asked.proceeds else None
         opening = Opening(row.time + terms.expires_us, known, since)
     return Judged(verdict, row, opening)
 

@@ -41,7 +41,7 @@ version: 1
 action: [refund, payment]
 rules:
   - {id: cap, when: payload.amount > 100, action: deny, reason: amount-exceeds-cap, explanation: Too much at once.}
-  - {id: odd, when: payload.odd, action: deny, reason: odd-one}
+  - {id: odd, when: "payload.get('odd')", action: deny, reason: odd-one}
   - {id: look, when: payload.amount >= 50, action: review, reason: amount-needs-a-look}
 tests:
   - {payload: {amount: 1, odd: false}, expect: allow}

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.serving import Caller, Running, body, payload, serving, two_processes
+from tests.service.serving import Caller, Running, body, new_name, payload, serving, two_processes
 
 EVALUATE = "/v1/actions/evaluate"
 KEYS = {
@@ -63,6 +63,26 @@ def test_all_reasons_of_a_denial_in_the_order_of_the_rules(http: httpx.Client) -
     assert told["would_have"] == {"decision": "deny", "reasons": told["reasons"], "rule_ids": ["cap", "odd", "look"]}
 
 
+def test_in_shadow_a_database_that_fails_does_not_break_the_application(service_url: str, tmp_path: Path) -> None:
+    """A client of ours, which sends ids, tells it again later; the published one would raise."""
+    with (
+        serving(service_url, tmp_path / "state") as running,
+        running.integration().client(running.base_url) as http,
+    ):
+        assert http.post(EVALUATE, json=body(1)).status_code == 200
+
+        def work(held: Any, _note: Any) -> None:
+            held.exec_driver_sql("ALTER TABLE sg_decisions RENAME TO elsewhere")
+
+        running.service.store.transact(work)
+        shadow = http.post(EVALUATE, json=body(500, shadow=True))
+        others = [http.post(EVALUATE, json=asked) for asked in (body(1), body(1, shadow=True, id="mine", digest="d"))]
+    assert (shadow.status_code, shadow.json()["decision"]) == (200, "allow")
+    assert shadow.json()["reasons"] == ["not evaluated: the service can't reach its database"]
+    assert [answer.status_code for answer in others] == [503, 503]
+    assert others[0].headers["retry-after"] == "1"
+
+
 def test_any_action_type_is_taken_and_one_without_a_policy_is_denied(http: httpx.Client) -> None:
     told = http.post(EVALUATE, json=body(1, "launch.rocket")).json()
     shadow = http.post(EVALUATE, json=body(1, "launch.rocket", shadow=True)).json()
@@ -112,8 +132,9 @@ def test_an_id_that_is_taken_is_a_conflict_that_tells_nothing(
     content = http.post(EVALUATE, json=body(1, id="taken", digest="d-2"))
     action = http.post(EVALUATE, json=body(500, "payment", id="taken", digest="d-1"))
     shadow = http.post(EVALUATE, json=body(500, id="taken", digest="d-1", shadow=True))
+    same_digest = http.post(EVALUATE, json=body(501, id="taken", digest="d-1"))
     stranger = other.post(EVALUATE, json=body(500, id="taken", digest="d-1"))
-    assert [answer.status_code for answer in (content, action, shadow, stranger)] == [409] * 4
+    assert [answer.status_code for answer in (content, action, shadow, same_digest, stranger)] == [409] * 5
     assert stranger.json() == content.json()
     assert "'taken' is taken by another action" in stranger.json()["detail"]
     assert shop.id not in stranger.text
@@ -138,16 +159,27 @@ def test_of_parallel_retries_in_two_processes_all_get_one_answer(service_url: st
 
 
 def test_an_equal_question_joins_the_open_review_of_the_same_integration_only(
-    http: httpx.Client, other: httpx.Client, shop: Caller
+    http: httpx.Client, other: httpx.Client
 ) -> None:
-    first = http.post(EVALUATE, json=body(50)).json()["action_id"]
-    second = http.post(EVALUATE, json=body(50)).json()["action_id"]
-    changed = http.post(EVALUATE, json=body(51)).json()["action_id"]
-    theirs = other.post(EVALUATE, json=body(50)).json()["action_id"]
-    cases = [item["id"] for item in http.get("/v1/review-cases").json()]
+    def asked(by: httpx.Client, digest: str) -> str:
+        question = body(50, id=new_name("joining"), digest=digest)
+        return str(by.post(EVALUATE, json=question).raise_for_status().json()["action_id"])
+
+    digest = new_name("digest")
+    first, second, changed, theirs = asked(http, digest), asked(http, digest), asked(http, "x"), asked(other, digest)
     assert first == second
     assert len({first, changed, theirs}) == 3
-    assert cases == [changed, first]
+    assert [item["id"] for item in http.get("/v1/review-cases").json()] == [changed, first]
+
+
+def test_a_version_1_client_joins_no_review(http: httpx.Client, admin: httpx.Client) -> None:
+    """It runs as soon as its review is approved and uses nothing up: one approval would be many executions."""
+    first = http.post(EVALUATE, json=body(50)).json()["action_id"]
+    second = http.post(EVALUATE, json=body(50)).json()["action_id"]
+    admin.post(f"/v1/review-cases/{first}/resolve", json={"decision": "approved"}).raise_for_status()
+    third = http.post(EVALUATE, json=body(50)).json()["action_id"]
+    assert len({first, second, third}) == 3
+    assert [item["status"] for item in http.get("/v1/review-cases").json()] == ["pending", "pending", "approved"]
 
 
 def test_context_is_seen_by_the_policy_and_secrets_are_not_stored(http: httpx.Client) -> None:
@@ -183,7 +215,23 @@ def test_results_are_told_once_by_who_asked(http: httpx.Client, other: httpx.Cli
     path = f"/v1/actions/{action_id}/result"
     assert other.post(path, json={"result": "raised"}).status_code == 404
     assert http.post("/v1/actions/none/result", json={"result": "raised"}).status_code == 404
-    assert http.post(path, json={"result": "perhaps"}).status_code == 422
+    assert http.post(path, json={"result": "not-run"}).status_code == 422
     assert http.post(path, json={"result": "returned"}).json() == {"action_id": action_id, "result": "returned"}
     assert http.post(path, json={"result": "raised"}).json()["result"] == "returned"
     assert http.get(f"/v1/decisions/{action_id}").json()["result"] == "returned"
+
+
+def test_many_results_are_told_at_once(http: httpx.Client, other: httpx.Client) -> None:
+    """Also of actions that are not there: a client tells of what it did, whether or not anybody recorded it."""
+    mine, next_one = (http.post(EVALUATE, json=body(amount)).json()["action_id"] for amount in (1, 2))
+    theirs = other.post(EVALUATE, json=body(1)).json()["action_id"]
+    told = [{"id": name, "result": "raised"} for name in (mine, theirs, "none", "a\0")]
+    assert http.post(f"/v1/actions/{next_one}/result", json={"result": "returned"}).status_code == 200
+    assert http.post("/v1/actions/results", json={"items": [*told, {"id": next_one, "result": "raised"}]}).json() == {
+        "noted": 2
+    }
+    found = [client.get(f"/v1/decisions/{name}").json()["result"]
+             for client, name in ((http, mine), (http, next_one), (other, theirs))]  # fmt: skip
+    assert found == ["raised", "returned", None]
+    for wrong in ([{"id": mine, "result": "perhaps"}], [{"id": mine}], {}, [{"id": "x", "result": "raised"}] * 1_001):
+        assert http.post("/v1/actions/results", json={"items": wrong}).status_code in (413, 422)

@@ -20,6 +20,7 @@ from supervisor_guards.service.core import Service
 from supervisor_guards.service.judging import Asked, Judged, answer_of, judge, not_evaluated, stored_answer
 from supervisor_guards.service.principals import Integration
 from supervisor_guards.service.problems import Problem, answer
+from supervisor_guards.service.reading import decisions_of
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -27,6 +28,7 @@ SHADOW_BODIES = 4
 """So many times the limit is read of a body, to learn whether it is a shadow call's, which must not fail."""
 MAX_TEXT = 512
 """Characters of an action type, id, digest, subject, route or tenant."""
+MAX_RESULTS = 1_000
 _MADE = ("id", "digest")
 """What a client makes itself. The rest can come from a request, and is cleaned instead of refused."""
 
@@ -45,7 +47,20 @@ class _Said(msgspec.Struct):
 class Ended(msgspec.Struct):
     """The body of `POST /v1/actions/{action_id}/result`."""
 
-    result: Literal["returned", "raised", "not-run"]
+    result: Literal["returned", "raised"]
+
+
+class Ending(msgspec.Struct):
+    """An item of `POST /v1/actions/results`."""
+
+    id: str
+    result: Literal["returned", "raised"]
+
+
+class Endings(msgspec.Struct):
+    """The body of `POST /v1/actions/results`."""
+
+    items: list[Ending]
 
 
 async def evaluate(request: Request) -> Response:
@@ -129,6 +144,26 @@ async def result(request: Request) -> Response:
     return answer({"action_id": action_id, "result": found.result or ended.result})
 
 
+async def results(request: Request) -> Response:
+    """Note how several actions ended. What isn't this integration's is passed over: the caller can't mend it."""
+    service, integration = await calling(request)
+    told = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Endings).items
+    if len(told) > MAX_RESULTS:
+        raise Problem(413, f"{len(told)} results in one request: at most {MAX_RESULTS} are taken")
+    noted = await service.reading(_note, service, integration.id, told)
+    return answer({"noted": noted})
+
+
+def _note(service: Service, app_id: str, told: Sequence[Ending]) -> int:
+    with service.store.reading() as held:
+        known = decisions_of(held, [clean_text(one.id) for one in told])
+    own = [(one.id, one.result) for one in told if one.id in known and known[one.id].app_id == app_id]
+    open_ends = [(name, ended) for name, ended in own if known[name].result is None]
+    if open_ends:
+        service.store.write([], open_ends)
+    return len(own)
+
+
 async def _answers(
     service: Service, integration: Integration, asked: Sequence[Asked | Problem]
 ) -> list[dict[str, Any] | Problem]:
@@ -180,15 +215,14 @@ async def _again(service: Service, integration: Integration, judged: Judged) -> 
     """The answer that a retry gets: the first one. An id that somebody used for something else is a conflict."""
     row = judged.row
     found = await service.reading(service.store.decision, row.action_id)
-    same = found is not None and (found.app_id, found.action_type, found.digest, found.enforced) == (
-        integration.id,
-        row.action_type,
-        row.digest,
-        row.enforced,
-    )
-    if found is None or not same:
+    if found is None or _asked_by(found) != _asked_by(row):
         return Problem(409, f"the id {row.action_id!r} is taken by another action: make a new one for each action")
     return stored_answer(found)
+
+
+def _asked_by(row: DecisionRow) -> tuple[object, ...]:
+    """By whom and about what: the same for a retry."""
+    return row.app_id, row.action_type, row.digest, row.enforced, clean_text(row.payload or "")
 
 
 def _item(given: dict[str, Any] | Problem, named: str | None) -> dict[str, Any]:
@@ -208,6 +242,7 @@ def _id_of(item: msgspec.Raw) -> str | None:
 routes = [
     Route("/v1/actions/evaluate", evaluate, methods=["POST"]),
     Route("/v1/actions/evaluate/batch", evaluate_batch, methods=["POST"]),
+    Route("/v1/actions/results", results, methods=["POST"]),
     Route("/v1/actions/{action_id}/result", result, methods=["POST"]),
 ]
 

@@ -98,7 +98,7 @@ async def resolve(request: Request) -> Response:
     except (OwnAction, NotAReviewer) as error:
         raise Problem(403, str(error)) from None
     except ReviewResolved as error:
-        raise Problem(409, str(error)) from None
+        raise Problem(409, f"review already {error.status}") from None  # version 1's words; the case says by whom
     return answer((await _items(service, [await _found(service, caller, case_id)]))[0])
 
 

@@ -2,7 +2,7 @@
 
 Where the protocol leaves the shape open, this is what the peer answers:
 
-- `GET /v1/capabilities` (no token needed): `{"capabilities": ["batch", "long_poll", "redeem", "result"]}`;
+- `GET /v1/capabilities` (no token needed): `{"capabilities": ["batch", "long_poll", "redeem", "result", "results"]}`;
 - an evaluation, alone or in a batch, may carry `id`: it is the action's id from then on, is answered as `id` and as
   `action_id`, and asking again with it gives the first answer again, evaluated and stored once;
 - an item that fails is `{"id": ..., "error": {"status": 422, "detail": ...}}`; the others are answered;
@@ -18,7 +18,7 @@ from tests.remote.peers.ruling import Asked, Case, Refused, Ruling, asked, parse
 from tests.remote.peers.sockets import Reply, Request, Script
 from tests.remote.peers.tokens import administrator, integration
 
-CAPABILITIES = ("batch", "long_poll", "redeem", "result")
+CAPABILITIES = ("batch", "long_poll", "redeem", "result", "results")
 PAGE = 100
 LONGEST_WAIT = 30.0
 
@@ -39,6 +39,7 @@ class OurService(PlainService):
             ("POST", "/v1/actions/evaluate/batch"): self.batch,
             ("POST", "/v1/approvals/([^/]+)/redeem"): self.redeemed,
             ("POST", "/v1/actions/([^/]+)/result"): self.told,
+            ("POST", "/v1/actions/results"): self.all_told,
         }
 
     def batches(self) -> list[int]:
@@ -173,6 +174,17 @@ class OurService(PlainService):
             self.results[action_id] = result
             self.lock.notify_all()
         return Reply.of({"action_id": action_id, "result": result})
+
+    def all_told(self, request: Request) -> Reply | Script:
+        """`{"items": [{"id", "result"}]}`: of several actions; those it doesn't know are passed over."""
+        self._offered("results")
+        integration(request, self.secrets)
+        with self.lock:
+            for item in parsed(request.body)["items"]:
+                if item["id"] in self.decisions:
+                    self.results[item["id"]] = item["result"]
+            self.lock.notify_all()
+        return Reply.of({})
 
     def _offered(self, capability: str) -> None:
         if capability not in self.capabilities:
