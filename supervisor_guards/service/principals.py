@@ -74,5 +74,5 @@ def demand(principal: Principal | None, role: Role) -> Person:
     if isinstance(principal, Integration):
         raise Problem(403, f"an integration may not do this: it takes a person with the role {role}")
     if not principal.at_least(role):
-        raise Problem(403, f"{principal.name!r} is a {principal.role}: it takes a {role}")
+        raise Problem(403, f"{principal.name!r} has the role {principal.role}: it takes the role {role}")
     return principal
