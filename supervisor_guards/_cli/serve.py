@@ -40,6 +40,7 @@ def serve(host: str, port: int, database: str | None, policy: str | None, worker
         output.fail(f"the service needs {error.name}: install the extra `service`")
     service = opened()
     try:
+        service.take_in_policy()
         _greet(service, _address(host, port))
         log_config = logs.configuration(service.config.log_format)
     finally:

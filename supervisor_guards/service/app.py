@@ -20,6 +20,7 @@ from supervisor_guards.service.api import (
     metrics,
     operations,
     people,
+    policies,
     reviews,
     session,
 )
@@ -65,6 +66,7 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         *integrations.routes,
         *people.routes,
         *session.routes,
+        *policies.routes,
     ]
     return Starlette(
         routes=routes,

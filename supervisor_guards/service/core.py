@@ -38,6 +38,7 @@ from supervisor_guards.service.sessions import Sessions
 from supervisor_guards.service.tokens import PersonTokens
 from supervisor_guards.service.upkeep import Upkeep
 from supervisor_guards.service.vault import Vault
+from supervisor_guards.service.versions import Versions
 from supervisor_guards.service.wakeups import Wakeups
 
 logger = logging.getLogger("supervisor_guards")
@@ -45,6 +46,8 @@ logger = logging.getLogger("supervisor_guards")
 T = TypeVar("T")
 _READERS = 8
 """Threads that read the database for one process; the writer is apart."""
+_COMPARERS = 1
+"""Threads for work on much data, a piece at a time: who waits for an evaluation must not wait for it."""
 
 
 class Service:
@@ -67,6 +70,7 @@ class Service:
         self.bundle_key = keys.subkey("evidence-bundle")
         self.integrations = Integrations(self.store, self.vault, config.secret_overlap_seconds)
         self.policies = StoredPolicies(self.store)
+        self.versions = Versions(self.store)
         self.desk = ReviewDesk(self.store)
         self.access = Access(self.store, self.integrations, config.admin_token)
         self.people = People(self.store)
@@ -87,9 +91,32 @@ class Service:
         self.upkeep = Upkeep(self.store, config)
         self._tasks: list[asyncio.Task[None]] = []
 
+    def take_in_policy(self) -> None:
+        """Store and promote the documents of the policy file of the settings, those that are new.
+
+        Any number of processes may. Raises `PolicyError`, a `ConfigurationError`, with every fault.
+        """
+        path = self.config.policy_path()
+        if path is None:
+            return
+        for kept in self.versions.take_in(path):
+            logger.warning(
+                "%s of %s is stored, and not in force: promote it, or raise its version in the file", kept.label, path
+            )
+        self.policies.refresh()
+
     async def start(self) -> None:
-        """Begin to write and to listen, on this event loop."""
+        """Take in the policy file, and begin to write and to listen, on this event loop.
+
+        Raises `ConfigurationError` for a policy that can't be used.
+        """
         self._readers = anyio.CapacityLimiter(_READERS)
+        self._comparers = anyio.CapacityLimiter(_COMPARERS)
+        try:
+            await self.reading(self.take_in_policy)
+        except BaseException:
+            self.close()
+            raise
         self.scribe.start()
         self.wakeups.start()
         self._tasks = [asyncio.create_task(self._follow(wakeups.POLICIES, self.policies.refresh))]
@@ -122,6 +149,10 @@ class Service:
     async def reading(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """`call(...)`, which reads or writes the database, in a worker thread."""
         return await anyio.to_thread.run_sync(partial(call, *args, **kwargs), limiter=self._readers)
+
+    async def comparing(self, call: Callable[..., T], *args: Any) -> T:
+        """`call(...)`, one piece of work on much data, in a worker thread of its own kind."""
+        return await anyio.to_thread.run_sync(call, *args, limiter=self._comparers)
 
     async def _follow(self, topic: str, look: Callable[[], object]) -> None:
         """Call `look` whenever another process may have changed `topic`."""

@@ -5,7 +5,7 @@ Times are microseconds since the epoch, UTC. Secrets are encrypted (`secrets`), 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
 VERSION = 1
 """What `sg_meta` says under `service` when these tables are current."""
@@ -31,7 +31,7 @@ integrations = Table(
     Column("revoked_at", BigInteger),
 )
 
-# Policy documents. Their text never changes; of all versions that claim an action type at most one is promoted.
+# Policy documents. Their text never changes.
 policies = Table(
     "sv_policies",
     metadata,
@@ -46,6 +46,24 @@ policies = Table(
     Column("promoted_at", BigInteger),
     Column("retired_at", BigInteger),
     Index("sv_policies_label", "name", "version", unique=True),
+    Index("sv_policies_created", "created_at", "id"),
+)
+
+# What each version judges. Of all that claim an action type one is in force: the database itself sees to it.
+policy_actions = Table(
+    "sv_policy_actions",
+    metadata,
+    Column("action_type", Text, primary_key=True),
+    Column("policy_id", Text, ForeignKey("sv_policies.id"), primary_key=True),
+    Column("in_force", Boolean, nullable=False),
+    Index("sv_policy_actions_policy", "policy_id"),
+    Index(
+        "sv_policy_actions_one",
+        "action_type",
+        unique=True,
+        sqlite_where=text("in_force"),
+        postgresql_where=text("in_force"),
+    ),
 )
 
 # Viewers, reviewers and administrators. Without a password they come through a trusted proxy, or by token. `login` is

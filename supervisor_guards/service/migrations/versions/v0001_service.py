@@ -41,6 +41,22 @@ def upgrade() -> None:
         sa.Column("retired_at", sa.BigInteger),
     )
     op.create_index("sv_policies_label", "sv_policies", ["name", "version"], unique=True)
+    op.create_index("sv_policies_created", "sv_policies", ["created_at", "id"])
+    op.create_table(
+        "sv_policy_actions",
+        sa.Column("action_type", sa.Text, primary_key=True),
+        sa.Column("policy_id", sa.Text, sa.ForeignKey("sv_policies.id"), primary_key=True),
+        sa.Column("in_force", sa.Boolean, nullable=False),
+    )
+    op.create_index("sv_policy_actions_policy", "sv_policy_actions", ["policy_id"])
+    op.create_index(
+        "sv_policy_actions_one",
+        "sv_policy_actions",
+        ["action_type"],
+        unique=True,
+        sqlite_where=sa.text("in_force"),
+        postgresql_where=sa.text("in_force"),
+    )
     op.create_table(
         "sv_people",
         sa.Column("id", sa.Text, primary_key=True),
