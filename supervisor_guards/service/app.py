@@ -23,6 +23,7 @@ from supervisor_guards.service.api import (
     policies,
     reviews,
     session,
+    webhooks,
 )
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
@@ -67,6 +68,7 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         *people.routes,
         *session.routes,
         *policies.routes,
+        *webhooks.routes,
     ]
     return Starlette(
         routes=routes,

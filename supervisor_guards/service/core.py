@@ -28,7 +28,7 @@ from supervisor_guards.service.instruments import Instruments
 from supervisor_guards.service.integrations import Integrations
 from supervisor_guards.service.judging import Terms
 from supervisor_guards.service.limits import Limiter
-from supervisor_guards.service.outbox import within
+from supervisor_guards.service.outbox import Outbox
 from supervisor_guards.service.passwords import Passwords
 from supervisor_guards.service.people import People
 from supervisor_guards.service.policies import StoredPolicies
@@ -40,6 +40,9 @@ from supervisor_guards.service.upkeep import Upkeep
 from supervisor_guards.service.vault import Vault
 from supervisor_guards.service.versions import Versions
 from supervisor_guards.service.wakeups import Wakeups
+from supervisor_guards.service.webhooks.dispatcher import Dispatcher
+from supervisor_guards.service.webhooks.sending import Sender
+from supervisor_guards.service.webhooks.subscriptions import Subscriptions
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -66,7 +69,7 @@ class Service:
             private_folder(Path(config.state_dir).absolute())
         keys = Keys.load(config.state_dir)
         self.vault = Vault(keys)
-        self.store = open_database(config.url, Sealer(keys.subkey("evidence"), keys.key_id), within)
+        self.store = open_database(config.url, Sealer(keys.subkey("evidence"), keys.key_id), Outbox().within)
         self.bundle_key = keys.subkey("evidence-bundle")
         self.integrations = Integrations(self.store, self.vault, config.secret_overlap_seconds)
         self.policies = StoredPolicies(self.store)
@@ -89,6 +92,9 @@ class Service:
         self.instruments = Instruments()
         self.scribe = Scribe(self.store, self.instruments.committed)
         self.upkeep = Upkeep(self.store, config)
+        self.subscriptions = Subscriptions(self.store, self.vault, config.secret_overlap_seconds)
+        self.sender = Sender(config.webhook_private, config.webhook_timeout_seconds)
+        self.dispatcher = Dispatcher(self.store, self.vault, self.sender, self.wakeups, config.webhook_attempts)
         self._tasks: list[asyncio.Task[None]] = []
 
     def take_in_policy(self) -> None:
@@ -119,6 +125,7 @@ class Service:
             raise
         self.scribe.start()
         self.wakeups.start()
+        self.dispatcher.start()
         self._tasks = [asyncio.create_task(self._follow(wakeups.POLICIES, self.policies.refresh))]
         self._tasks.append(asyncio.create_task(self._follow(wakeups.ACCESS, self.access.forget)))
         self._tasks.append(asyncio.create_task(self.upkeep.run()))
@@ -126,6 +133,7 @@ class Service:
     async def stop(self) -> None:
         """Write what waits, and close."""
         await self.scribe.stop()
+        await self.dispatcher.stop()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from supervisor_guards.embedded.bundle import iso
-from supervisor_guards.embedded.rows import Review, StoredDecision
+from supervisor_guards.embedded.rows import DecisionRow, Review
 from supervisor_guards.service.integrations import StoredIntegration
 from supervisor_guards.service.people import StoredPerson
 from supervisor_guards.service.policies import StoredPolicy
@@ -16,7 +16,7 @@ from supervisor_guards.service.tokens import StoredToken
 __all__ = ["decision_item", "integration_item", "person_item", "policy_item", "review_item", "token_item"]
 
 
-def review_item(review: Review, decision: StoredDecision | None) -> dict[str, Any]:
+def review_item(review: Review, decision: DecisionRow | None) -> dict[str, Any]:
     """A review case. `status` is version 1's; from `state` on the keys are ours, and `state` knows more ends."""
     hits = decision.hits if decision is not None else ()
     return {
@@ -47,7 +47,7 @@ def review_item(review: Review, decision: StoredDecision | None) -> dict[str, An
     }
 
 
-def decision_item(row: StoredDecision) -> dict[str, Any]:
+def decision_item(row: DecisionRow) -> dict[str, Any]:
     """A decision, as `GET /v1/actions/recent` and `GET /v1/decisions/{id}` give it."""
     return {
         "action_id": row.action_id,

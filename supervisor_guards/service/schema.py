@@ -116,6 +116,7 @@ windows = Table(
     Index("sv_windows_window", "window"),
 )
 
+# Who is told of events. A disabled one keeps its row: its deliveries name it.
 subscriptions = Table(
     "sv_subscriptions",
     metadata,
@@ -124,12 +125,15 @@ subscriptions = Table(
     Column("url", Text, nullable=False),
     Column("events", Text, nullable=False),
     Column("secret", Text, nullable=False),
+    Column("former_secret", Text),
+    Column("former_until", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("disabled_at", BigInteger),
 )
 
-# The outbox: written in the transaction of the event it tells of, delivered afterwards.
+# The outbox: written in the transaction of the event it tells of, delivered afterwards. A process that is at it
+# wrote its `lease`; `next_at` is then when others may take it over.
 deliveries = Table(
     "sv_deliveries",
     metadata,
@@ -141,11 +145,19 @@ deliveries = Table(
     Column("status", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_at", BigInteger, nullable=False),
+    Column("lease", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("answered_at", BigInteger),
     Column("answer", Text),
-    Index("sv_deliveries_due", "status", "next_at"),
+    Index(
+        "sv_deliveries_due",
+        "subscription_id",
+        "next_at",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
     Index("sv_deliveries_subscription", "subscription_id", "id"),
+    Index("sv_deliveries_status", "subscription_id", "status", "id"),
     sqlite_autoincrement=True,
 )
 

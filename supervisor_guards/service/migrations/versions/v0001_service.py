@@ -102,6 +102,8 @@ def upgrade() -> None:
         sa.Column("url", sa.Text, nullable=False),
         sa.Column("events", sa.Text, nullable=False),
         sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("former_secret", sa.Text),
+        sa.Column("former_until", sa.BigInteger),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("created_by", sa.Text, nullable=False),
         sa.Column("disabled_at", sa.BigInteger),
@@ -116,13 +118,21 @@ def upgrade() -> None:
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_at", sa.BigInteger, nullable=False),
+        sa.Column("lease", sa.Text),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("answered_at", sa.BigInteger),
         sa.Column("answer", sa.Text),
         sqlite_autoincrement=True,
     )
-    op.create_index("sv_deliveries_due", "sv_deliveries", ["status", "next_at"])
+    op.create_index(
+        "sv_deliveries_due",
+        "sv_deliveries",
+        ["subscription_id", "next_at"],
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
+    )
     op.create_index("sv_deliveries_subscription", "sv_deliveries", ["subscription_id", "id"])
+    op.create_index("sv_deliveries_status", "sv_deliveries", ["subscription_id", "status", "id"])
     op.create_table(
         "sv_latencies",
         sa.Column("minute", sa.BigInteger, primary_key=True, autoincrement=False),
