@@ -16,6 +16,7 @@ from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.service.api import (
     actions,
     decisions,
+    description,
     integrations,
     metrics,
     operations,
@@ -69,6 +70,7 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         *session.routes,
         *policies.routes,
         *webhooks.routes,
+        *description.routes,
     ]
     return Starlette(
         routes=routes,

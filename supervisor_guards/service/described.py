@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from supervisor_guards.service.sessions import SECURE_COOKIE
 from supervisor_guards.service.shapes import Trouble
 
 __all__ = ["Operation", "Query", "document"]
@@ -23,7 +24,7 @@ _SCHEMES: dict[str, dict[str, Any]] = {
     },
     "program": {"type": "http", "scheme": "bearer", "description": "A token that a person made: `sgr_...`."},
     "administrator": {"type": "apiKey", "in": "header", "name": "X-Admin-Token"},
-    "session": {"type": "apiKey", "in": "cookie", "name": "sgs"},
+    "session": {"type": "apiKey", "in": "cookie", "name": SECURE_COOKIE},
 }
 _CALLERS: dict[Who, tuple[str, ...]] = {
     "nobody": (),
@@ -46,7 +47,7 @@ class Query(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True):
     """What one endpoint takes and answers.
 
-    `also` are refusals beside those that follow from the rest: 401 and 403 where somebody must call, 404 where the
+    `also` are statuses beside those that follow from the rest: 401 and 403 where somebody must call, 404 where the
     address has an id, 413 and 422 where there is a body or a parameter, 400 and 503 always.
     """
 
@@ -64,8 +65,8 @@ class Operation(msgspec.Struct, frozen=True):
     """Whether the body may be a page's form as well; it is answered with a redirection."""
 
     @property
-    def refusals(self) -> tuple[int, ...]:
-        """The statuses that refuse it."""
+    def others(self) -> tuple[int, ...]:
+        """The statuses that refuse it, and other ones beside `status`."""
         found = {400, 503, *self.also}
         if self.who != "nobody":
             found |= {401, 403}
@@ -121,8 +122,13 @@ def _operation(one: Operation, body: Any, answer: Any, trouble: Any) -> dict[str
     answers = {str(one.status): _answer(one.status, answer, one.media)}
     if one.form:
         answers["303"] = {"description": "See Other: to a page of this service"}
-    for status in one.refusals:
-        answers[str(status)] = _answer(status, trouble, "application/json")
+    for status in one.others:
+        if status == HTTPStatus.NOT_MODIFIED:
+            answers[str(status)] = {"description": HTTPStatus(status).phrase}
+        elif status < HTTPStatus.BAD_REQUEST:
+            answers[str(status)] = _answer(status, answer, one.media)
+        else:
+            answers[str(status)] = _answer(status, trouble, "application/json")
     found["responses"] = answers
     return found
 

@@ -238,6 +238,12 @@ class ListedPerson(msgspec.Struct):
     id: str
     name: str
     role: Role
+    known_as: list[str]
+    has_password: bool
+    active: bool
+    created_at: str
+    created_by: str
+    disabled_at: str | None
 
 
 class SignedIn(msgspec.Struct):
@@ -254,6 +260,7 @@ class Session(msgspec.Struct):
 
     person: SignedIn
     csrf_token: str | None
+    expires_at: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ListedToken(msgspec.Struct):
@@ -271,3 +278,91 @@ class NewToken(ListedToken):
     """A program's token, which is told this once."""
 
     token: str
+
+
+class Count(msgspec.Struct):
+    """How many of the results were this integration's."""
+
+    noted: int
+
+
+class PolicyVersion(msgspec.Struct):
+    """A version of a policy document."""
+
+    id: str
+    name: str
+    version: str
+    policy_version: str
+    action_type: str
+    action_types: list[str]
+    active: bool
+    hash: str
+    created_at: str
+    created_by: str
+    promoted_at: str | None
+    retired_at: str | None
+
+
+class ChangedPolicy(PolicyVersion):
+    """A version after a change; `retired` are the versions in whose place it is."""
+
+    retired: list[Any]
+    uncovered: list[str]
+
+
+class PolicyWithText(PolicyVersion):
+    """A version with its text and rules, and those of its own tests that fail."""
+
+    yaml_source: str
+    default: str
+    rules: list[dict[str, Any]]
+    tests: int
+    failures: list[Any]
+
+
+class Tested(msgspec.Struct):
+    """What a version says to a payload."""
+
+    decision: Decision
+    hits: list[dict[str, Any]]
+    reasons: list[str]
+    policy_version: str
+
+
+class Webhook(msgspec.Struct):
+    """A subscription."""
+
+    id: str
+    url: str
+    events: list[str]
+    integration_id: str | None
+    active: bool
+    created_at: str
+    created_by: str
+    disabled_at: str | None
+
+
+class NewWebhook(Webhook):
+    """A subscription with its secret, which is told this once."""
+
+    secret: str
+
+
+class Delivery(msgspec.Struct):
+    """An event on its way to a receiver; `answer` is what came of the last attempt."""
+
+    id: str
+    event: str
+    action_id: str
+    status: Literal["pending", "delivered", "failed", "canceled"]
+    attempts: int
+    created_at: str
+    next_attempt_at: str | None
+    answered_at: str | None
+    answer: str | None
+
+
+class DeliveryWithBody(Delivery):
+    """A delivery with what is sent."""
+
+    body: dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import anyio.to_thread
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -42,8 +42,8 @@ async def metrics(request: Request) -> Response:
     """Counters for Prometheus; who may read them is the setting `metrics`."""
     service = service_of(request)
     await _may_read(request, service)
-    text = service.instruments.text(await service.reading(_found, service))
-    return Response(text, media_type=instruments.CONTENT_TYPE)
+    written = service.instruments.text(await service.reading(_found, service))
+    return Response(written, media_type=instruments.CONTENT_TYPE)
 
 
 async def export(request: Request) -> Response:
@@ -92,8 +92,8 @@ def _is_local(request: Request) -> bool:
 def _found(service: Service) -> dict[str, tuple[str, dict[str, float]]]:
     """What stands in the database, the same for each process that is asked."""
     with service.store.reading() as held:
-        # The index by status holds nothing but open deliveries there, however many were made.
-        count = select(func.count()).select_from(deliveries).where(deliveries.c.status == "pending")
+        # In the words of the partial index, which holds nothing but these, however many were made.
+        count = select(func.count()).select_from(deliveries).where(text("status = 'pending'"))
         waiting = held.execute(count).scalar_one()
         pending = queries.waiting(held)
     return {

@@ -88,7 +88,7 @@ def due(held: Connection) -> dict[str, int]:
         .scalar_subquery()
     )
     query = select(subscriptions.c.id, first).where(subscriptions.c.disabled_at.is_(None))
-    return {name: at for name, at in held.execute(query).tuples() if at is not None}
+    return {name: at for name, at in held.execute(query).all() if at is not None}
 
 
 def claim(held: Connection, subscription_id: str, limit: int, now: int, until: int, lease: str) -> list[Claimed]:
