@@ -1,4 +1,4 @@
-"""`supervisor-guards decisions --export`: the decision log as JSON lines, which `replay` reads."""
+"""`supervisor-guards export`, `decisions --export`: the decision log as JSON lines, which `replay` reads; `backup`."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def export(
         click.echo(f"{output.counted(count, 'decision')} written", err=True)
         return
     path = Path(target)
-    _check(path, force)
+    check(path, force)
     try:
-        with _complete(path) as file:
+        with complete(path) as file:
             count = _write(file, store, filters, shows)
     except OSError as error:
         output.fail(f"can't write {path}: {error.strerror or error}; name a file in a folder that you may write to")
     click.echo(f"{output.counted(count, 'decision')} written to {output.safe(str(path))}")
 
 
-def _check(path: Path, force: bool) -> None:
-    """Before the work, not after it."""
+def check(path: Path, force: bool) -> None:
+    """End the command before the work, not after it, where `path` can't be written or is there already."""
     if not os.path.lexists(path):
         return
     if not path.is_file():
@@ -61,11 +61,12 @@ def _check(path: Path, force: bool) -> None:
 
 
 @contextmanager
-def _complete(path: Path) -> Iterator[BinaryIO]:
-    """A new file that gets its name when the block ends well, and else is removed."""
+def complete(path: Path) -> Iterator[BinaryIO]:
+    """A new file (its `name` is a temporary one) that gets its name when the block ends well, and else is removed."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)  # mode 0600
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(name, "r+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -41,6 +41,11 @@ class Upkeep:
         self._name = os.urandom(8).hex()
         self._until = 0
 
+    @property
+    def holds(self) -> bool:
+        """Whether it is this process's turn."""
+        return self._until > self._clock()
+
     async def run(self) -> None:
         """Do what is due, about once a second, until cancelled."""
         while self._wanted:

@@ -71,6 +71,11 @@ def _person() -> dict[str, Any]:
 ROWS = [
     Row("GET", "/healthz", PUBLIC),
     Row("GET", "/readyz", PUBLIC),
+    Row("GET", "/openapi.json", PUBLIC),
+    Row("GET", "/metrics", cells(200, 403, 403, 200, 200, 200, 200, 200)),
+    Row("GET", "/v1/metrics/summary", EVERYBODY),
+    Row("GET", "/v1/metrics/enforcement", EVERYBODY),
+    Row("GET", "/v1/decisions/export", ADMINISTRATORS),
     Row("GET", "/v1/capabilities", PUBLIC),
     Row("GET", "/v1/action-types", PUBLIC),
     # actions
