@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import asgi, enforce, imports, published, record, remote, rules, shadow, throughput
+from benchmarks import asgi, enforce, imports, published, record, remote, rules, service, shadow, throughput
 from benchmarks.figures import Figure, show, show_markdown
 from benchmarks.scale import FULL, QUICK, Scale
 
-SUBJECTS = ("shadow", "enforce", "rules", "throughput", "record", "remote", "asgi", "imports")
+SUBJECTS = ("shadow", "enforce", "rules", "throughput", "record", "remote", "asgi", "service", "imports")
 
 
 def main() -> None:
@@ -60,6 +60,8 @@ def _figures(scale: Scale, subjects: tuple[str, ...]) -> Iterator[Figure]:
         yield from _told("remote", remote.figures(scale, versus))
     if "asgi" in subjects:
         yield from _told("asgi", asgi.figures(scale))
+    if "service" in subjects:
+        yield from _told("service", service.figures(scale))
     if "imports" in subjects:
         yield from _told("imports", imports.figures(scale))
 
