@@ -9,7 +9,7 @@ REVIEWS = 100_000
 _NUMBERS = {
     "sqlite": "(WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < :rows) "
     "SELECT n FROM counted)",
-    "postgresql": "(SELECT generate_series(1, :rows) AS n)",
+    "postgresql": "(SELECT generate_series(CAST(1 AS bigint), :rows) AS n)",
 }
 _DECISIONS = """
 INSERT INTO sg_decisions (action_id, time, app_id, action_type, mode, enforced, outcome, would_have, status, reasons,
@@ -20,19 +20,23 @@ SELECT 'old-' || n, :now - (:rows - n) * 86400, :app, 'refund', CASE n % 2 WHEN 
     37 + n % 50, 0, 'ef'
 FROM {numbers} AS numbers
 """
+# What the callers before have counted in the newest minutes stays as it is.
 _COUNTS = """
 INSERT INTO sg_counts (minute, app_id, action_type, route, mode, enforced, outcome, would_have, status, count)
 SELECT time / 60000000, app_id, action_type, '', mode, enforced, outcome, coalesce(would_have, ''), status, count(*)
-FROM sg_decisions GROUP BY 1, 2, 3, 5, 6, 7, 8, 9
+FROM sg_decisions WHERE segment = 0 GROUP BY 1, 2, 3, 5, 6, 7, 8, 9
+ON CONFLICT DO NOTHING
 """
 _LATENCIES = """
 INSERT INTO sv_latencies (minute, app_id, action_type, bucket, count)
-SELECT time / 60000000, app_id, action_type, 40 + latency_us % 8, count(*) FROM sg_decisions GROUP BY 1, 2, 3, 4
+SELECT time / 60000000, app_id, action_type, 40 + latency_us % 8, count(*)
+FROM sg_decisions WHERE segment = 0 GROUP BY 1, 2, 3, 4
+ON CONFLICT DO NOTHING
 """
 _REVIEWS = """
 INSERT INTO sg_reviews (action_id, app_id, created_at, expires_at, status, action_type, payload, reasons, approver,
     resolved_at, segment)
-SELECT 'old-review-' || n, :app, :now - n * 1000000, :now, CASE n % 2 WHEN 0 THEN 'approved' ELSE 'rejected' END,
+SELECT 'old-review-' || n, :app, :now - n * 1000000, :now, CASE n % 2 WHEN 0 THEN 'used' ELSE 'rejected' END,
     'refund', '{}', '[]', 'somebody', :now - n * 1000000, 0
 FROM {numbers} AS numbers
 """
