@@ -60,7 +60,7 @@ def test_a_request_is_one_line_that_says_who_what_and_how_long(http: httpx.Clien
 def test_an_id_that_is_none_is_replaced(http: httpx.Client, sent: str) -> None:
     given = http.get("/healthz", headers={"x-request-id": sent}).headers["x-request-id"]
     assert given != sent
-    assert len(given) == 32
+    assert "-" in given[1:]
 
 
 def test_the_line_has_the_route_and_not_the_address(http: httpx.Client, lines: Lines) -> None:
