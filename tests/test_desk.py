@@ -11,10 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from supervisor_guards._client import ClientSupervisor, LocalClient
+from supervisor_guards._client import LocalClient
 from supervisor_guards._config import GuardConfig
 from supervisor_guards._context import observing
-from supervisor_guards._desk import DecisionQuery, NoDesk
 from supervisor_guards._guard import Guard
 from supervisor_guards._model import ReviewState
 from supervisor_guards.embedded.desk import NotAReviewer, OwnAction, Principal, ReviewDesk
@@ -174,16 +173,6 @@ def test_text_that_a_database_refuses_costs_no_decision(any_store: Any) -> None:
     assert (state.approver, state.notes) == ("bob?", "no\ufffd?")
 
 
-def test_an_id_that_a_database_refuses_is_unknown(any_store: Any) -> None:
-    desk = ReviewDesk(any_store)
-    for name in ("a\0", "\udcff"):
-        assert desk.decision(name) is None
-        assert desk.reviews_named(name) == []
-        for look in (partial(desk.review, name), partial(desk.resolve, name, "rejected", None, BOB)):
-            with pytest.raises(ReviewNotFound):
-                look()
-
-
 @pytest.mark.parametrize("name", ["", " \t"])
 def test_a_reviewer_has_a_name(name: str) -> None:
     with pytest.raises(ValueError, match="name the person"):
@@ -221,20 +210,6 @@ def test_of_two_at_once_one_wins_and_the_other_hears_who(tmp_path: Path, again: 
         assert store.review("a1").approver == winner
     finally:
         store.close()
-
-
-def test_a_guard_shows_the_desk_of_its_supervisor_or_says_why_there_is_none(tmp_path: Path) -> None:
-    guard = Guard(GuardConfig(state_dir=str(tmp_path / "state")), inline=True)
-    try:
-        guard.check("refund", {"amount": 2})
-        page = guard.desk().find_decisions(DecisionQuery(action_type="refund"))
-        assert [(row.action_type, row.mode) for row in page.rows] == [("refund", "shadow")]
-        assert guard.desk().read_only is None
-    finally:
-        guard.close()
-    elsewhere = Guard(GuardConfig(), ClientSupervisor(object()), inline=True)
-    with pytest.raises(NoDesk, match=r"ClientSupervisor.*where it keeps them"):
-        elsewhere.desk()
 
 
 def test_the_client_goes_through_the_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,9 +42,11 @@ class Access:
         self._integrations = integrations
         self._credentials: dict[str, tuple[float, Credentials | None]] = {}
         self._verified: OrderedDict[str, tuple[float, Integration]] = OrderedDict()
+        self._forgotten = 0
 
     def forget(self) -> None:
-        """Look everything up again."""
+        """Look everything up again. What is being looked up meanwhile isn't remembered: it may be older."""
+        self._forgotten += 1
         self._credentials.clear()
         self._verified.clear()
 
@@ -63,6 +65,7 @@ class Access:
         if len(token) > MAX_TOKEN:
             raise _refused("invalid token: too long")
         subject = _subject(token)
+        forgotten = self._forgotten
         credentials = self._known(subject)
         if credentials is None:
             raise _refused("integration not found or revoked")
@@ -70,7 +73,8 @@ class Access:
         good_until = min(float(claims["exp"]), time.time() + _FRESH_SECONDS)
         if former and credentials.former_until is not None:
             good_until = min(good_until, credentials.former_until / 1_000_000)
-        self._verified[str(authorization)] = (good_until, credentials.integration)
+        if forgotten == self._forgotten:
+            self._verified[str(authorization)] = (good_until, credentials.integration)
         if len(self._verified) > _KEPT:
             self._verified.popitem(last=False)
         return credentials.integration
@@ -102,7 +106,10 @@ class Access:
         kept = self._credentials.get(integration_id)
         if kept is not None and kept[0] > time.monotonic():
             return kept[1]
+        forgotten = self._forgotten
         found = self._integrations.credentials(integration_id)
+        if forgotten != self._forgotten:
+            return found
         if len(self._credentials) >= _KEPT:
             self._credentials.clear()
         self._credentials[integration_id] = (time.monotonic() + _FRESH_SECONDS, found)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from supervisor_guards._model import Result
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.openings import Opening
 from supervisor_guards.embedded.rows import DecisionRow, clean_text
@@ -157,10 +158,12 @@ async def results(request: Request) -> Response:
 def _note(service: Service, app_id: str, told: Sequence[Ending]) -> int:
     with service.store.reading() as held:
         known = decisions_of(held, [clean_text(one.id) for one in told])
-    own = [(one.id, one.result) for one in told if one.id in known and known[one.id].app_id == app_id]
-    open_ends = [(name, ended) for name, ended in own if known[name].result is None]
-    if open_ends:
-        service.store.write([], open_ends)
+    own: list[tuple[str, Result]] = [
+        (one.id, one.result) for one in told if one.id in known and known[one.id].app_id == app_id
+    ]
+    unheard = [one for one in own if known[one[0]].result is None]
+    if unheard:
+        service.store.write([], unheard)
     return len(own)
 
 
