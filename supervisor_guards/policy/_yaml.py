@@ -91,7 +91,7 @@ def compose(text: str) -> list[tuple[yaml.Node, str]]:
         edges = [*loader.starts, len(text)]
         edges[0] = 0  # what stands above the first document belongs to it
         parts = [text[start:end] for start, end in itertools.pairwise(edges)]
-        return [(node, part) for node, part in zip(nodes, parts, strict=True) if not _is_empty(node)]
+        return [(node, part) for node, part in zip(nodes, parts, strict=True) if node and not _is_empty(node)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "not YAML"

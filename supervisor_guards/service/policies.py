@@ -84,7 +84,7 @@ class StoredPolicies:
         """Read what is in force; whether that has changed. Compiles only what is new."""
         # One at a time, reading included: whoever read first would else have the last word.
         with self._refreshing, self._store.reading() as held:
-            found = set(held.execute(select(policy_actions.c.policy_id).where(IN_FORCE).distinct()).scalars())
+            found = set(held.execute(select(policy_actions.c.policy_id).where(IN_FORCE)).scalars())
             ever = bool(found) or self._promoted is not None or _ever_promoted(held)
             if found == self._compiled.keys() and (self._promoted is not None) is ever:
                 return False

@@ -29,10 +29,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Replay:
-    """One replay of `policy`, the newest decisions of each of its action types first, `limit` of them at most.
-
-    Iterating does one page of work at a time, and gives how many decisions were looked at.
-    """
+    """One replay of `policy`, the newest decisions of each of its action types first, `limit` of them at most."""
 
     def __init__(self, store: Store, policy: Policy, window: str, limit: int | None = None) -> None:
         self._store = store
@@ -44,6 +41,7 @@ class Replay:
         self._counts = Comparison()
         self._skipped = 0
         self._divergences: list[dict[str, Any]] = []
+        self._steps = self._pages()
 
     def expected(self) -> int:
         """How many decisions there are to look at, as the roll-ups know: decisions under way make it a little off."""
@@ -51,8 +49,11 @@ class Replay:
         known = sum(total.decisions for total in totals if total.action_type in self._policy.actions)
         return known if self._left is None else min(known, self._left)
 
-    def pages(self) -> Iterator[int]:
-        """Do the work: each step reads and judges one page."""
+    def step(self) -> int | None:
+        """Read and judge one page; how many decisions were looked at so far, None when none is left."""
+        return next(self._steps, None)
+
+    def _pages(self) -> Iterator[int]:
         for action_type in self._policy.actions:
             cursor: int | None = None
             while self._left is None or self._left > 0:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, insert, or_, select, tuple_, update
 
 from supervisor_guards.embedded.rows import Event, clean_text, now_us
 from supervisor_guards.embedded.store import Store
@@ -167,8 +167,7 @@ class Versions:
         elif active is not None:
             query = query.where(or_(table.c.promoted_at.is_(None), table.c.retired_at.is_not(None)))
         if before is not None:
-            same = and_(table.c.created_at == before[0], table.c.id < clean_text(before[1]))
-            query = query.where(or_(table.c.created_at < before[0], same))
+            query = query.where(tuple_(table.c.created_at, table.c.id) < (before[0], clean_text(before[1])))
         with self._store.reading() as held:
             return [StoredPolicy(**row, source="") for row in held.execute(query).mappings()]
 

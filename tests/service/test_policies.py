@@ -232,7 +232,7 @@ def test_integrations_and_strangers_do_not_reach_policies(
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS[2:])
-@pytest.mark.parametrize("odd", ["x", "%00", "%ff%fe", "x" * 2_000])
+@pytest.mark.parametrize("odd", ["x", "%ff%fe", "x" * 2_000])
 def test_an_unknown_version_is_not_found(admin: httpx.Client, method: str, path: str, odd: str) -> None:
     body: dict[str, Any] = {"json": {"payload": {}}} if path.endswith("test") else {}
     answer = admin.request(method, f"/v1/policies{path.replace('/x', '/' + odd)}", **body)

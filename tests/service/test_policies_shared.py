@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -21,38 +18,8 @@ from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.versions import read_one
 from tests.service.policies import decision, document, new_action, stored
-from tests.service.serving import ADMIN, ADMIN_TOKEN, PATIENCE, Caller, serving, two_processes, until
-
-
-@contextmanager
-def process(url: str, folder: Path, policy: Path | None = None) -> Iterator[str]:
-    """The base URL of `supervisor-guards serve`, a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("supervisor-guards")
-    command = [str(program), "serve", "--port", str(port), "--database", url]
-    if policy is not None:
-        command += ["--policy", str(policy)]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
-    settings = {"SUPERVISOR_STATE_DIR": str(folder / "state"), "SUPERVISOR_ADMIN_TOKEN": ADMIN_TOKEN}
-    with open(folder / f"log-{port}", "wb") as log:
-        running = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env={**kept, **settings})
-    base_url = f"http://127.0.0.1:{port}"
-    try:
-        with httpx.Client(trust_env=False, timeout=PATIENCE) as http:
-
-            def answers() -> bool:
-                assert running.poll() is None, (folder / f"log-{port}").read_text()
-                try:
-                    return http.get(f"{base_url}/readyz").status_code == 200
-                except httpx.TransportError:
-                    return False
-
-            until(answers)
-        yield base_url
-    finally:
-        running.send_signal(signal.SIGTERM)
-        running.wait(PATIENCE)
+from tests.service.processes import ServiceProcess
+from tests.service.serving import ADMIN, PATIENCE, Caller, serving, two_processes, until
 
 
 def test_every_process_judges_by_what_another_promoted(service_url: str, tmp_path: Path) -> None:
@@ -61,10 +28,14 @@ def test_every_process_judges_by_what_another_promoted(service_url: str, tmp_pat
     path = tmp_path / "limits.yaml"
     path.write_text(document(action))
     with ExitStack() as stack:
-        one, other = (stack.enter_context(process(service_url, tmp_path, path)) for _ in range(2))
-        admin = stack.enter_context(httpx.Client(base_url=one, headers=ADMIN, trust_env=False, timeout=PATIENCE))
+        one, other = (ServiceProcess(service_url, tmp_path, SUPERVISOR_POLICY=str(path)) for _ in range(2))
+        stack.callback(one.close)
+        stack.callback(other.close)
+        admin = stack.enter_context(
+            httpx.Client(base_url=one.base_url, headers=ADMIN, trust_env=False, timeout=PATIENCE)
+        )
         caller = Caller(admin.post("/v1/integrations", json={"name": "shop"}).raise_for_status().json())
-        here, there = (stack.enter_context(caller.client(url)) for url in (one, other))
+        here, there = (stack.enter_context(caller.client(process.base_url)) for process in (one, other))
         assert [decision(http, action, 101)["decision"] for http in (here, there)] == ["deny", "deny"]
         made = stored(admin, document(action, 2, cap=200), promote=True)
         assert made["retired"] == [f"{action}.base@v1"]
@@ -159,6 +130,20 @@ def test_a_policy_file_that_cannot_be_used_stops_the_start(
         assert [one.name for one in service.versions.list(10)] == ["kept.base"], "all documents or none"
     finally:
         service.close()
+
+
+def test_serve_says_every_fault_of_the_policy_file_and_ends(tmp_path: Path) -> None:
+    (tmp_path / "supervisor.yaml").write_text(
+        "name: a\nversion: 1\nrules:\n  - {id: x, when: open(), action: deny}\n  - 7\n"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
+    command = [sys.executable, "-m", "supervisor_guards.cli", "serve"]
+    ended = subprocess.run(command, cwd=tmp_path, env=kept, capture_output=True, text=True, timeout=PATIENCE)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    lines = ended.stderr.splitlines()
+    assert [f"{tmp_path}/supervisor.yaml:{line}: rule" in text for line, text in zip((4, 5), lines, strict=True)] == [
+        True, True,
+    ]  # fmt: skip
 
 
 def test_where_only_drafts_were_stored_shadow_is_still_judged_by_the_starter(service_url: str, tmp_path: Path) -> None:

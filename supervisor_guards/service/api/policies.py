@@ -205,8 +205,7 @@ async def bundle(request: Request) -> Response:
 
 async def _steps(request: Request, service: Service, run: Replay) -> AsyncIterator[int]:
     """One page after the other, while the caller is there and this process goes on. Raises `Problem`."""
-    pages = run.pages()
-    while (done := await service.comparing(next, pages, None)) is not None:
+    while (done := await service.comparing(run.step)) is not None:
         yield done
         if await request.is_disconnected():
             raise Problem(400, "the caller went before the replay was done")
