@@ -43,9 +43,9 @@ def cells(*statuses: int) -> dict[str, int]:
 
 
 PUBLIC = cells(200, 200, 200, 200, 200, 200, 200, 200)
-APPLICATIONS = cells(401, 200, 200, 403, 403, 403, 403, 403)
-"""Any integration, in its own name."""
-ITS_OWN = cells(401, 200, 404, 403, 403, 403, 403, 403)
+APPLICATIONS = cells(401, 200, 200, 401, 401, 401, 403, 401)
+"""Any integration, in its own name. Nothing but a bearer token counts here, as in version 1."""
+ITS_OWN = cells(401, 200, 404, 401, 401, 401, 403, 401)
 """The integration whose thing it is."""
 EVERYBODY = cells(401, 200, 200, 200, 200, 200, 200, 200)
 """Integrations see theirs in it, people see all."""
@@ -81,6 +81,7 @@ ROWS = [
     # actions
     Row("POST", "/v1/actions/evaluate", APPLICATIONS, json=lambda: body(1)),
     Row("POST", "/v1/actions/evaluate/batch", APPLICATIONS, json=lambda: {"items": [body(1)]}),
+    Row("POST", "/v1/actions/results", APPLICATIONS, json=lambda: {"items": [{"id": "none", "result": "returned"}]}),
     Row("POST", "/v1/actions/{action_id}/result", ITS_OWN, "decision", lambda: {"result": "returned"}),
     # decisions
     Row("GET", "/v1/actions/recent", EVERYBODY, "decision"),

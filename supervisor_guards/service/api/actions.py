@@ -151,15 +151,17 @@ async def results(request: Request) -> Response:
     told = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Endings).items
     if len(told) > MAX_RESULTS:
         raise Problem(413, f"{len(told)} results in one request: at most {MAX_RESULTS} are taken")
-    noted = await service.reading(_note, service, integration.id, told)
+    noted = await service.reading(_note, service, integration, told)
     return answer({"noted": noted})
 
 
-def _note(service: Service, app_id: str, told: Sequence[Ending]) -> int:
+def _note(service: Service, integration: Integration, told: Sequence[Ending]) -> int:
     with service.store.reading() as held:
         known = decisions_of(held, [clean_text(one.id) for one in told])
     own: list[tuple[str, Result]] = [
-        (one.id, one.result) for one in told if one.id in known and known[one.id].app_id == app_id
+        (one.id, one.result)
+        for one in told
+        if (row := known.get(one.id)) is not None and reading.may_see(integration, row.app_id, row.action_type)
     ]
     unheard = [one for one in own if known[one[0]].result is None]
     if unheard:

@@ -24,15 +24,18 @@ def service_of(request: Request) -> Service:
 
 
 async def calling(request: Request) -> tuple[Service, Integration]:
-    """The service, and the integration that calls. Raises `Problem`: 401 for nobody, 403 for a person."""
+    """The service, and the integration that calls. Only a bearer token counts here.
+
+    Raises `Problem`: 401 without one, 403 for one of a person.
+    """
     service = service_of(request)
     header = request.headers.get("authorization")
     known = service.access.remembered(header)
     if known is None:
-        if header is None or _is_persons(header):
+        if header is not None and _is_persons(header):
             _, person = await administering(request)
-            if person is not None:
-                raise Problem(403, f"{person.label!r} is a person: an integration's own token does this")
+            assert person is not None  # whose token it is; one that is nobody's is refused
+            raise Problem(403, f"{person.label!r} is a person: an integration's own token does this")
         known = await service.reading(service.access.integration, header)
     request.scope[CALLER] = known
     return service, known
