@@ -130,6 +130,13 @@ subscriptions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("disabled_at", BigInteger),
+    Index("sv_subscriptions_created", "created_at", "id"),
+    Index(
+        "sv_subscriptions_active",
+        "id",
+        sqlite_where=text("disabled_at IS NULL"),
+        postgresql_where=text("disabled_at IS NULL"),
+    ),
 )
 
 # The outbox: written in the transaction of the event it tells of, delivered afterwards. A process that is at it

@@ -16,6 +16,7 @@ _ALLOW = "set webhook_private (SUPERVISOR_WEBHOOK_PRIVATE=1) where receivers are
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _TEREDO = ipaddress.IPv6Network("2001::/32")  # RFC 4380
+_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, which older Pythons don't know
 _UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291: all that is assigned globally
 _RELAYS = ipaddress.IPv4Network("192.88.99.0/24")  # RFC 7526: deprecated relays of 6to4
 
@@ -88,7 +89,7 @@ def is_public(address: str) -> bool:
             return is_public(str(ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF)))
         if found.sixtofour is not None:
             return is_public(str(found.sixtofour))
-        if found in _TEREDO or found not in _UNICAST:
+        if found in _TEREDO or found in _DOCUMENTATION or found not in _UNICAST:
             return False
     elif found in _RELAYS:
         return False

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, literal_column, select, update
 
 from supervisor_guards.service import wakeups
 from supervisor_guards.service.schema import deliveries as table
@@ -26,6 +26,8 @@ STATUSES = ("pending", "delivered", "failed", "canceled")
 PAGE = 100
 _FIRST_PAUSE = 5_000_000
 _LONGEST_PAUSE = 3_600_000_000
+_PENDING = table.c.status == literal_column("'pending'")
+"""Not a parameter: an index is for these alone, and SQLite has to see that when it plans."""
 _COLUMNS = [column for column in table.c if column.name != "lease"]
 
 
@@ -84,11 +86,11 @@ def due(held: Connection) -> dict[str, int]:
     """When the next delivery of each active subscription that has one is due."""
     first = (
         select(func.min(table.c.next_at))
-        .where(table.c.subscription_id == subscriptions.c.id, table.c.status == "pending")
+        .where(table.c.subscription_id == subscriptions.c.id, _PENDING)
         .scalar_subquery()
     )
     query = select(subscriptions.c.id, first).where(subscriptions.c.disabled_at.is_(None))
-    return {name: at for name, at in held.execute(query).all() if at is not None}
+    return {row[0]: row[1] for row in held.execute(query) if row[1] is not None}
 
 
 def claim(held: Connection, subscription_id: str, limit: int, now: int, until: int, lease: str) -> list[Claimed]:
@@ -96,7 +98,7 @@ def claim(held: Connection, subscription_id: str, limit: int, now: int, until: i
     # A transaction of SQLite's holds the only write lock; PostgreSQL skips what another process is claiming.
     query = (
         select(*_COLUMNS)
-        .where(table.c.subscription_id == subscription_id, table.c.status == "pending", table.c.next_at <= now)
+        .where(table.c.subscription_id == subscription_id, _PENDING, table.c.next_at <= now)
         .order_by(table.c.next_at, table.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -117,7 +119,7 @@ def settle(held: Connection, settled: Sequence[Settled], attempts: int) -> None:
     """Write down what came of them; what wasn't accepted is due again, unless it had `attempts`."""
     for one in settled:
         delivery = one.claimed.delivery
-        mine = [table.c.id == delivery.id, table.c.status == "pending", table.c.lease == one.claimed.lease]
+        mine = [table.c.id == delivery.id, _PENDING, table.c.lease == one.claimed.lease]
         if one.answer is None:
             held.execute(update(table).where(*mine).values(next_at=one.at, lease=None))
             wakeups.tell(held, wakeups.DELIVERIES)

@@ -115,7 +115,7 @@ class Dispatcher:
             task = asyncio.create_task(self._deliver(one))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-        if claimed:
+        if claimed or settled:  # what is due has changed since we looked
             return 0.0
         if ready:
             return _TAKEN_SECONDS

@@ -150,7 +150,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
     def __init__(self, found: Sequence[str], timeout: float) -> None:
         self._found = found
         self._timeout = timeout
-        self._backend = httpcore.AnyIOBackend()
+        self._backend = typing.cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,

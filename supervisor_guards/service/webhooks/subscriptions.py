@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, tuple_, update
 
 from supervisor_guards.embedded.rows import Event, now_us
 from supervisor_guards.embedded.store import Store
@@ -105,9 +105,7 @@ class Subscriptions:
         """A page of subscriptions, disabled ones too, newest first; `before` is (created_at, id) of the last one."""
         query = select(table).order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit)
         if before is not None:
-            at, last = before
-            earlier = (table.c.created_at == at) & (table.c.id < last)
-            query = query.where((table.c.created_at < at) | earlier)
+            query = query.where(tuple_(table.c.created_at, table.c.id) < before)
         with self._store.reading() as held:
             return [Subscription(**row) for row in held.execute(query).mappings()]
 

@@ -108,6 +108,14 @@ def upgrade() -> None:
         sa.Column("created_by", sa.Text, nullable=False),
         sa.Column("disabled_at", sa.BigInteger),
     )
+    op.create_index("sv_subscriptions_created", "sv_subscriptions", ["created_at", "id"])
+    op.create_index(
+        "sv_subscriptions_active",
+        "sv_subscriptions",
+        ["id"],
+        sqlite_where=sa.text("disabled_at IS NULL"),
+        postgresql_where=sa.text("disabled_at IS NULL"),
+    )
     op.create_table(
         "sv_deliveries",
         sa.Column("id", serial, primary_key=True, autoincrement=True),
