@@ -147,9 +147,8 @@ ROWS = [
 def document() -> str:
     """A policy for an action type that nobody asks for."""
     name = new_name("principals.")
-    return (
-        f"name: {name}\nversion: 1\naction: {name}\nrules:\n  - {{id: a, when: payload.x, action: deny, reason: a}}\n"
-    )
+    rule = "id: a\n    when: payload.x\n    action: deny\n    reason: a"
+    return f"name: {name}\nversion: 1\naction: {name}\nrules:\n  - {rule}\n"
 
 
 def question(needs: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ class Cast:
         self.own, self.other = running.integration(), running.integration()
         self.http = httpx.Client(base_url=running.base_url, trust_env=False, timeout=PATIENCE)
         self.people: dict[str, str] = {}
+        self.webhook = ""
         for role in _ROLES:
             # A name of its own that the table knows, in a database that all tests share.
             self.people[role] = self.admin("/v1/people", name=f"principals-{role}", role=role, password=PASSWORD)["id"]
@@ -77,8 +79,12 @@ class Cast:
             return {"policy_id": made["id"]}
         if needs in ("webhook", "delivery"):
             # An address for documentation (RFC 5737): nothing is ever sent there.
-            create = self.running.service.subscriptions.create
-            webhook, _ = create("https://203.0.113.7/", ["threat.detected"], "tests", None)
+            subscriptions = self.running.service.subscriptions
+            if self.webhook:  # only so many may be active
+                with contextlib.suppress(LookupError):
+                    subscriptions.disable(self.webhook, "tests")
+            webhook, _ = subscriptions.create("https://203.0.113.7/", ["threat.detected"], "tests", None)
+            self.webhook = webhook.id
             found = {"webhook_id": webhook.id}
             if needs == "delivery":
                 found["delivery_id"] = self.admin(f"/v1/webhooks/{webhook.id}/test")["id"]
