@@ -57,7 +57,7 @@ def summary(held: Connection, window: str, caller: Principal, now_us: int | None
     shadow, enforced, would, blocked, reviews = (int(value) for value in row)
     approved = int(held.execute(_of(approvals, select(_sum(approvals)), since, caller)).scalar_one())
     buckets = _of(latencies, select(latencies.c.bucket, _sum(latencies)), since, caller).group_by(latencies.c.bucket)
-    taken = percentiles({bucket: int(count) for bucket, count in held.execute(buckets)})
+    taken = percentiles({row[0]: int(row[1]) for row in held.execute(buckets)})
     return Summary(
         window=window,
         since=iso(since),

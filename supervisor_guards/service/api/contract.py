@@ -10,7 +10,7 @@ from supervisor_guards.service.described import Operation as Op
 from supervisor_guards.service.described import Query
 from supervisor_guards.service.judging import Asked
 from supervisor_guards.service.metrics import WINDOWS, Summary
-from supervisor_guards.service.webhooks.deliveries import STATUSES
+from supervisor_guards.service.webhooks.deliveries import PAGE, STATUSES
 
 __all__ = ["OPERATIONS"]
 
@@ -203,7 +203,7 @@ _WEBHOOKS = (
     ),
     Op(
         "GET", "/v1/webhooks", "A page of webhooks.", "person", list[shapes.Webhook],
-        query=(_limit(webhooks.PAGE), _BEFORE),
+        query=(_limit(PAGE), _BEFORE),
     ),
     Op("GET", "/v1/webhooks/{webhook_id}", "One webhook.", "person", shapes.Webhook),
     Op(
@@ -219,7 +219,7 @@ _WEBHOOKS = (
     ),
     Op(
         "GET", "/v1/webhooks/{webhook_id}/deliveries", "A page of its deliveries.", "person", list[shapes.Delivery],
-        query=(_limit(webhooks.PAGE), _CURSOR, _one_of("status", *STATUSES)),
+        query=(_limit(PAGE), _CURSOR, _one_of("status", *STATUSES)),
     ),
     Op(
         "GET", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}", "One delivery.", "person",
