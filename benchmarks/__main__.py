@@ -18,6 +18,8 @@ from benchmarks.figures import Figure, show, show_markdown
 from benchmarks.scale import FULL, QUICK, Scale
 
 SUBJECTS = ("shadow", "enforce", "rules", "throughput", "record", "remote", "asgi", "service", "imports")
+_SHORT = tuple(name for name in SUBJECTS if name != "service")
+"""What `--quick` measures: the service starts servers and makes a long history, which takes minutes."""
 
 
 def main() -> None:
@@ -31,7 +33,9 @@ def main() -> None:
     logging.disable(logging.CRITICAL)  # a line a decision would be measured too
     load = os.getloadavg()[0]
     started = time.perf_counter()
-    found = list(_figures(QUICK if chosen.quick else FULL, tuple(chosen.only or SUBJECTS)))
+    found = list(
+        _figures(QUICK if chosen.quick else FULL, tuple(chosen.only or (_SHORT if chosen.quick else SUBJECTS)))
+    )
     elapsed = time.perf_counter() - started
     (show_markdown if chosen.markdown else show)(found)
     print(
