@@ -7,6 +7,7 @@ Reads one JSON command a line, `{"port", "head", "body", "callers", "seconds"}`,
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import sys
 import time
@@ -51,6 +52,10 @@ class Caller(asyncio.Protocol):
         self._transport.write(self._request)
 
 
+def _same(caller: Caller) -> Caller:
+    return caller
+
+
 async def run(command: dict[str, object]) -> dict[str, object]:
     """`callers` at once, each with a connection of its own, for `seconds`."""
     loop = asyncio.get_running_loop()
@@ -61,9 +66,8 @@ async def run(command: dict[str, object]) -> dict[str, object]:
     until = started + float(str(command["seconds"]))
     ended = [loop.create_future() for _ in range(int(str(command["callers"])))]
     for done in ended:
-        await loop.create_connection(
-            lambda done=done: Caller(request, until, times, done), "127.0.0.1", int(str(command["port"]))
-        )
+        caller = Caller(request, until, times, done)
+        await loop.create_connection(functools.partial(_same, caller), "127.0.0.1", int(str(command["port"])))
     await asyncio.gather(*ended)
     return {"times": times, "seconds": time.perf_counter() - started}
 
