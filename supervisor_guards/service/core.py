@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from supervisor_guards._redaction import Redactor
 from supervisor_guards.embedded.desk import ReviewDesk
+from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.embedded.folder import private_folder
 from supervisor_guards.embedded.keys import Keys
@@ -23,6 +24,7 @@ from supervisor_guards.service import wakeups
 from supervisor_guards.service.access import Access
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.database import open_database
+from supervisor_guards.service.instruments import Instruments
 from supervisor_guards.service.integrations import Integrations
 from supervisor_guards.service.judging import Terms
 from supervisor_guards.service.limits import Limiter
@@ -34,6 +36,7 @@ from supervisor_guards.service.proxies import Proxies
 from supervisor_guards.service.scribe import Scribe
 from supervisor_guards.service.sessions import Sessions
 from supervisor_guards.service.tokens import PersonTokens
+from supervisor_guards.service.upkeep import Upkeep
 from supervisor_guards.service.vault import Vault
 from supervisor_guards.service.versions import Versions
 from supervisor_guards.service.wakeups import Wakeups
@@ -86,7 +89,9 @@ class Service:
             Redactor(extra_names=config.redact),
         )
         self.wakeups = Wakeups(config.url)
-        self.scribe = Scribe(self.store)
+        self.instruments = Instruments()
+        self.scribe = Scribe(self.store, self.instruments.committed)
+        self.upkeep = Upkeep(self.store, config)
         self.subscriptions = Subscriptions(self.store, self.vault, config.secret_overlap_seconds)
         self.sender = Sender(config.webhook_private, config.webhook_timeout_seconds)
         self.dispatcher = Dispatcher(self.store, self.vault, self.sender, self.wakeups, config.webhook_attempts)
@@ -123,6 +128,7 @@ class Service:
         self.dispatcher.start()
         self._tasks = [asyncio.create_task(self._follow(wakeups.POLICIES, self.policies.refresh))]
         self._tasks.append(asyncio.create_task(self._follow(wakeups.ACCESS, self.access.forget)))
+        self._tasks.append(asyncio.create_task(self.upkeep.run()))
 
     async def stop(self) -> None:
         """Write what waits, and close."""
@@ -132,12 +138,21 @@ class Service:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await anyio.to_thread.run_sync(self.close)
+        await anyio.to_thread.run_sync(self._finish)
 
     def close(self) -> None:
         """Release the database; idempotent."""
         self.wakeups.stop()
+        self.instruments.close()
         self.store.close()
+
+    def _finish(self) -> None:
+        try:
+            self.upkeep.finish()
+        except StoreUnavailable as error:
+            logger.error("what was written last is not anchored: %s", error)
+        finally:
+            self.close()
 
     async def reading(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """`call(...)`, which reads or writes the database, in a worker thread."""

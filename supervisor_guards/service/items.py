@@ -98,25 +98,6 @@ def integration_item(row: StoredIntegration, secret: str | None = None) -> dict[
     return item if secret is None else {**item, "shared_secret": secret}
 
 
-def policy_item(row: StoredPolicy) -> dict[str, Any]:
-    """A version of a policy, without its text. `action_type`, the first of them, is version 1's."""
-    action_types = json.loads(row.action_types)
-    return {
-        "id": row.id,
-        "name": row.name,
-        "version": row.version,
-        "policy_version": row.label,
-        "action_type": action_types[0],
-        "action_types": action_types,
-        "active": row.active,
-        "hash": row.hash,
-        "created_at": iso(row.created_at),
-        "created_by": row.created_by,
-        "promoted_at": None if row.promoted_at is None else iso(row.promoted_at),
-        "retired_at": None if row.retired_at is None else iso(row.retired_at),
-    }
-
-
 def person_item(row: StoredPerson) -> dict[str, Any]:
     """An account, without what the password is kept as."""
     return {
@@ -141,4 +122,23 @@ def token_item(row: StoredToken) -> dict[str, Any]:
         "created_at": iso(row.created_at),
         "expires_at": None if row.expires_at is None else iso(row.expires_at),
         "revoked_at": None if row.revoked_at is None else iso(row.revoked_at),
+    }
+
+
+def policy_item(row: StoredPolicy) -> dict[str, Any]:
+    """A version of a policy, without its text. `action_type`, the first of them, is version 1's."""
+    action_types = json.loads(row.action_types)
+    return {
+        "id": row.id,
+        "name": row.name,
+        "version": row.version,
+        "policy_version": row.label,
+        "action_type": action_types[0],
+        "action_types": action_types,
+        "active": row.active,
+        "hash": row.hash,
+        "created_at": iso(row.created_at),
+        "created_by": row.created_by,
+        "promoted_at": None if row.promoted_at is None else iso(row.promoted_at),
+        "retired_at": None if row.retired_at is None else iso(row.retired_at),
     }

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, select, text
 from supervisor_guards.embedded.rows import DecisionRow, Event, now_us
 from supervisor_guards.service import wakeups
 from supervisor_guards.service.schema import deliveries, subscriptions
+from supervisor_guards.service.tallies import tally
 from supervisor_guards.service.webhooks.deliveries import new_delivery
 from supervisor_guards.service.webhooks.events import body, told
 from supervisor_guards.service.webhooks.subscriptions import VERSION_KEY
@@ -39,6 +40,7 @@ class Outbox:
 
     def within(self, held: Connection, decisions: Sequence[DecisionRow], events: Sequence[Event]) -> None:
         """Called in each transaction that adds `decisions` and `events` to the record."""
+        tally(held, decisions, events)
         topics = [wakeups.DECISIONS] if decisions else []
         if any(event.kind in _REVIEWED for event in events):
             topics.append(wakeups.REVIEWS)

@@ -167,3 +167,23 @@ deliveries = Table(
     Index("sv_deliveries_status", "subscription_id", "status", "id"),
     sqlite_autoincrement=True,
 )
+
+# What `tallies` adds up, for the API's metrics.
+latencies = Table(
+    "sv_latencies",
+    metadata,
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("app_id", Text, primary_key=True),
+    Column("action_type", Text, primary_key=True),
+    Column("bucket", Integer, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+)
+
+approvals = Table(
+    "sv_approvals",
+    metadata,
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("app_id", Text, primary_key=True),
+    Column("action_type", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
