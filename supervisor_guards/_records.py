@@ -52,6 +52,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     action_id: str
+    app_id: str = ""
     created_at: int
     expires_at: int
     status: ReviewStatus

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import click
 
+from supervisor_guards._cli.backup import backup, export
 from supervisor_guards._cli.decisions import decisions
 from supervisor_guards._cli.demo import demo
 from supervisor_guards._cli.doctor import doctor
+from supervisor_guards._cli.integrations import integrations
 from supervisor_guards._cli.output import Commands
+from supervisor_guards._cli.people import people
 from supervisor_guards._cli.policy import policy
 from supervisor_guards._cli.replay import replay
 from supervisor_guards._cli.reviews import reviews
 from supervisor_guards._cli.routes import routes
+from supervisor_guards._cli.serve import serve
 from supervisor_guards._cli.verify import purge, verify
 
 __all__ = ["main"]
@@ -31,7 +35,10 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (demo, policy, replay, decisions, reviews, verify, purge, doctor, routes):
+for _command in (
+    demo, policy, replay, decisions, export, backup, reviews, verify, purge, doctor, routes, serve, integrations,
+    people,
+):  # fmt: skip
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ class Decision(Table):
         constraints = (models.UniqueConstraint(fields=["action_id"], name="sg_decisions_action_id_key"),)
         indexes = (
             models.Index(fields=["action_type", "id"], name="sg_decisions_action"),
+            models.Index(fields=["app_id", "id"], name="sg_decisions_app"),
             models.Index(
                 fields=["outcome", "id"],
                 name="sg_decisions_refused",
@@ -169,6 +170,7 @@ class Review(Table):
 
     id = models.BigAutoField(_("number"), primary_key=True)
     action_id = CharacterwiseField(_("action id"))
+    app_id = models.TextField(_("application"))
     created_at = models.BigIntegerField(_("asked at"))
     expires_at = models.BigIntegerField(_("expires at"))
     status = models.TextField(_("status"))
@@ -195,6 +197,8 @@ class Review(Table):
         constraints = (models.UniqueConstraint(fields=["action_id"], name="sg_reviews_action_id_key"),)
         indexes = (
             models.Index(fields=["status", "id"], name="sg_reviews_status"),
+            models.Index(fields=["app_id", "status", "id"], name="sg_reviews_app"),
+            models.Index(fields=["app_id", "status", "resolved_at"], name="sg_reviews_resolved"),
             models.Index(fields=["status", "expires_at"], name="sg_reviews_due"),
             models.Index(fields=["digest"], name="sg_reviews_digest"),
             models.Index(fields=["segment"], name="sg_reviews_segment"),

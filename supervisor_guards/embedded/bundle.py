@@ -62,7 +62,7 @@ def _events(decision: StoredDecision, review: Review | None) -> list[tuple[str, 
     made = {
         "decision": verdict,
         "reasons": list(decision.reasons),
-        "policy_version": f"{decision.policy_name}@v{decision.policy_version}" if decision.policy_name else None,
+        "policy_version": decision.policy_version,
         "mode": decision.mode,
         "shadow": not decision.enforced,
     }

@@ -13,7 +13,7 @@ from supervisor_guards.embedded.rows import Event, Review
 from supervisor_guards.embedded.schema import decisions, events, reviews
 
 _PAGE = 500
-_COPIED = ("digest", "subject", "tenant", "action_type", "route", "payload", "reasons")
+_COPIED = ("app_id", "digest", "subject", "tenant", "action_type", "route", "payload", "reasons")
 """What a review has from its decision."""
 
 

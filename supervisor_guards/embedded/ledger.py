@@ -28,15 +28,23 @@ def head(connection: Connection) -> Link:
     return Link()
 
 
+Within = Callable[[Connection, Sequence[DecisionRow], Sequence[Event]], None]
+"""Called in the transaction that adds these to the record; it may write beside them."""
+
+
 class Ledger:
     """Writes through `driver`, sealing with `sealer`. The caller holds the writer's connection.
 
     It remembers the chain's end. A driver that `GUESSES` can then write without a transaction around it: where
     another process wrote meanwhile, the segment's number is taken, and one of the driver's `DUPLICATE` says so.
+    With a `within`, there is always a transaction for it to be in.
     """
 
-    def __init__(self, sealer: Sealer, driver: ModuleType, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, sealer: Sealer, driver: ModuleType, clock: Callable[[], int], within: Within | None = None
+    ) -> None:
         self.sealer = sealer
+        self._within = within
         self._driver = driver
         self._clock = clock
         self._end: Link | None = None
@@ -45,7 +53,7 @@ class Ledger:
     @property
     def guesses(self) -> bool:
         """Whether the next `append` may go without a transaction."""
-        return bool(self._driver.GUESSES) and self._end is not None
+        return bool(self._driver.GUESSES) and self._end is not None and self._within is None
 
     def append(
         self,
@@ -85,6 +93,8 @@ class Ledger:
             self._appended = link
         tables = {name for name, records in beside.items() if records}
         self._driver.write(held, sealed, rows.as_json(beside), tables)
+        if self._within is not None:
+            self._within(held, decisions, events)
         return segment
 
     def committed(self) -> None:

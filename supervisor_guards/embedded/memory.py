@@ -90,9 +90,10 @@ class MemoryStore:
                     self.write([with_case(row, review.action_id)])
                     return review.action_id
             self._reviews[row.action_id] = Review(
-                id=next(self._ids), action_id=row.action_id, created_at=row.time, expires_at=expires_at,
-                status="pending", digest=row.digest, subject=row.subject, tenant=row.tenant, requester=requester,
-                action_type=row.action_type, route=row.route, payload=row.payload, reasons=row.reasons,
+                id=next(self._ids), action_id=row.action_id, app_id=row.app_id, created_at=row.time,
+                expires_at=expires_at, status="pending", digest=row.digest, subject=row.subject, tenant=row.tenant,
+                requester=requester, action_type=row.action_type, route=row.route, payload=row.payload,
+                reasons=row.reasons,
             )  # fmt: skip
             self.write([with_case(row, row.action_id)])
             return row.action_id

@@ -28,7 +28,7 @@ def same(connection: Connection, row: DecisionRow, requester: str | None, now: i
     """The action id of an open review of the same thing by the same people, made since then; None without."""
     if since is None or not row.digest:
         return None
-    alike = {name: getattr(row, name) for name in ("digest", "action_type", "route", "subject", "tenant")}
+    alike = {name: getattr(row, name) for name in ("app_id", "digest", "action_type", "route", "subject", "tenant")}
     query = (
         select(reviews.c.action_id)
         .where(*(reviews.c[name].is_not_distinct_from(value) for name, value in alike.items()))

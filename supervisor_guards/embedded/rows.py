@@ -23,8 +23,10 @@ _hits = msgspec.json.Decoder(tuple[Hit, ...]).decode
 EventKind = Literal[
     "returned", "raised", "not-run",
     "pending", "approved", "rejected", "abandoned", "expired", "used", "executed", "refused",
+    "act",
 ]  # fmt: skip
-"""A result that came after its row; the status that a review got; or a refused try to use its approval."""
+"""A result that came after its row; the status that a review got; a refused try to use its approval; or what an
+administrator did, which belongs to no action (`action_id` names what it was done to)."""
 RESULTS = ("returned", "raised", "not-run")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
 
-VERSION = 2
+VERSION = 3
 """What `PRAGMA user_version` (SQLite) or `sg_meta` (PostgreSQL) says when the schema is current."""
 
 metadata = MetaData()
@@ -58,6 +58,7 @@ decisions = Table(
     Column("mac", Text, nullable=False),
     # What is rare has a small index of its own, and what is common is found at once from the newest row back.
     Index("sg_decisions_action", "action_type", "id"),
+    Index("sg_decisions_app", "app_id", "id"),
     _partial("sg_decisions_refused", "outcome", "allow"),
     _partial("sg_decisions_would", "would_have", "allow"),
     _partial("sg_decisions_failed", "status", "evaluated"),
@@ -110,6 +111,7 @@ reviews = Table(
     metadata,
     Column("id", _SERIAL, primary_key=True, autoincrement=True),
     Column("action_id", _ID, nullable=False, unique=True),
+    Column("app_id", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("status", Text, nullable=False),
@@ -127,6 +129,8 @@ reviews = Table(
     Column("used_at", BigInteger),
     Column("segment", BigInteger, nullable=False),
     Index("sg_reviews_status", "status", "id"),
+    Index("sg_reviews_app", "app_id", "status", "id"),
+    Index("sg_reviews_resolved", "app_id", "status", "resolved_at"),
     Index("sg_reviews_due", "status", "expires_at"),
     Index("sg_reviews_digest", "digest"),
     Index("sg_reviews_segment", "segment"),

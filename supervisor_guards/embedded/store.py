@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from supervisor_guards._desk import Page, ReviewQuery
@@ -15,7 +15,8 @@ from supervisor_guards.embedded import queries, retention, reviews, search, tran
 from supervisor_guards.embedded.connections import Connections
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.evidence import Sealer
-from supervisor_guards.embedded.ledger import Ledger
+from supervisor_guards.embedded.ledger import Ledger, Within
+from supervisor_guards.embedded.openings import Opening, Written, append_all
 from supervisor_guards.embedded.reader import Reader
 from supervisor_guards.embedded.rows import (
     DecisionRow,
@@ -25,9 +26,7 @@ from supervisor_guards.embedded.rows import (
     clean_event,
     clean_text,
     now_us,
-    with_case,
 )
-from supervisor_guards.embedded.schema import reviews as review_table
 from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.errors import SupervisorBlocked
 
@@ -40,9 +39,10 @@ class Store(Reader):
     """Decisions, reviews and roll-ups in one database, shared by threads, forked children and processes.
 
     `url` is `sqlite:///PATH` or `postgresql://...`; `clock` gives microseconds since the epoch. All times
-    are in that unit. `sealer` makes the evidence; without one the record is unsigned. `migrated_by` is the command
-    that makes and upgrades the tables where the store doesn't. What a method wrote is committed when it returns.
-    Every method raises `StoreUnavailable` when the database fails it.
+    are in that unit. `sealer` makes the evidence; without one the record is unsigned. `within` is called in each
+    transaction that adds to the record, with what it adds, and may write beside it. `migrated_by` is the command that
+    makes and upgrades the tables where the store doesn't. What a method wrote is committed when it returns. Every
+    method raises `StoreUnavailable` when the database fails it.
     """
 
     def __init__(
@@ -51,13 +51,14 @@ class Store(Reader):
         *,
         clock: Callable[[], int] = now_us,
         sealer: Sealer | None = None,
+        within: Within | None = None,
         migrated_by: str | None = None,
     ) -> None:
         sealer = sealer or Sealer.unsigned()
         super().__init__(Connections(url, migrated_by), sealer)
         self._clock = clock
         self._driver = self._connections.driver
-        self._ledger = Ledger(sealer, self._driver, clock)
+        self._ledger = Ledger(sealer, self._driver, clock, within)
 
     def write(
         self,
@@ -85,34 +86,47 @@ class Store(Reader):
         A review that is pending or approved since `same_since`, of the same action type, route, content, subject
         and requester, is the same case: the decision then joins it. A repeated action id changes nothing.
         """
-        who = clean_text(requester) if requester is not None else None
+        (written,) = self.write_all([(row, Opening(expires_at, requester, same_since))])
+        return written.case_id or row.action_id
 
-        def both(held: Connection, row: DecisionRow) -> str:
-            case_id = reviews.same(held, row, who, self._clock(), same_since)
-            row = with_case(row, case_id or row.action_id)
-            if case_id is not None:
-                self._ledger.append(held, [row])
-                return case_id
-            opened = Event(action_id=row.action_id, time=row.time, kind="pending", actor=who, until=expires_at)
-            segment = self._ledger.append(held, [row], [opened])
-            held.execute(insert(review_table), {**transitions.opened(row, expires_at, who), "segment": segment})
-            return row.action_id
+    def write_all(self, items: Sequence[tuple[DecisionRow, Opening | None]]) -> list[Written]:
+        """Store decisions of one batch, those with an `Opening` with their reviews: all of them or none.
 
-        def work(held: Connection) -> str:
-            if known := queries.case_ids(held, [row.action_id]):
-                return known[row.action_id] or row.action_id
+        What became of each, in their order. A row whose action id is stored already changes nothing.
+        """
+
+        def refusing_texts(held: Connection) -> list[Written]:
             try:
-                return both(held, row)
+                return append_all(held, self._ledger, items, self._clock())
             except (*self._driver.TEXT, DBAPIError) as error:
                 if isinstance(error, DBAPIError) and not isinstance(error.orig, self._driver.TEXT):
                     raise
                 raise _Unclean from error
 
         try:
-            return self._transact(work)
+            return self._transact(refusing_texts)
         except _Unclean:
-            row = clean(row)
-            return self._transact(work)
+            cleaned = [(clean(row), opening) for row, opening in items]
+            return self._transact(lambda held: append_all(held, self._ledger, cleaned, self._clock()))
+
+    def transact(self, work: Callable[[Connection, Callable[[Event], None]], T]) -> T:
+        """What `work` returns, done in one transaction with the events it notes: all of it or nothing.
+
+        For tables that stand in the same database as the record. `work` may be called again, after a rollback.
+        """
+
+        def noted(held: Connection) -> T:
+            events: list[Event] = []
+            done = work(held, events.append)
+            if events:
+                self._ledger.append(held, events=[clean_event(event) for event in events])
+            return done
+
+        return self._transact(noted)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection for one short read of tables beside the record."""
+        return self._connections.reading()
 
     def _insert(
         self, held: Connection, rows: Sequence[DecisionRow], events: Sequence[Event], drops: int, drop_reason: str
@@ -237,7 +251,7 @@ class Store(Reader):
         self, status: str | None = None, limit: int = 100, before: int | None = None, after: int | None = None
     ) -> list[Review]:
         """Reviews, newest first; the next page is `before` the last one's `id`. With `after`, oldest first."""
-        self._expire_due()
+        self.expire_due()
         with self._connections.reading() as held:
             return queries.review_page(held, status, limit, before, after)
 
@@ -245,23 +259,24 @@ class Store(Reader):
         self, query: ReviewQuery, limit: int, cursor: int | None, oldest_first: bool = False
     ) -> Page[Review]:
         """A page of what `query` finds, newest first unless `oldest_first`."""
-        self._expire_due()
+        self.expire_due()
         with self._connections.reading() as held:
             return search.find_reviews(held, query, limit, cursor, oldest_first)
 
     def waiting(self) -> int:
         """How many reviews are pending."""
-        self._expire_due()
+        self.expire_due()
         with self._connections.reading() as held:
             return queries.waiting(held)
 
     def reviews_named(self, prefix: str, limit: int = 100) -> list[Review]:
         """Reviews whose action id begins with `prefix`."""
-        self._expire_due()
+        self.expire_due()
         with self._connections.reading() as held:
             return queries.reviews_named(held, prefix, limit)
 
-    def _expire_due(self) -> None:
+    def expire_due(self) -> None:
+        """Turn reviews that nobody decided in time into expired ones."""
         now = self._clock()
         with self._connections.reading() as held:
             due = queries.any_due(held, now)

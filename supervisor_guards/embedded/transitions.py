@@ -29,7 +29,8 @@ def check_resolution(status: str) -> None:
 def opened(row: DecisionRow, expires_at: int, requester: str | None) -> dict[str, Any]:
     """The pending review of `row`, as a database row without its id."""
     return {
-        "action_id": row.action_id, "created_at": row.time, "expires_at": expires_at, "status": "pending",
+        "action_id": row.action_id, "app_id": row.app_id, "created_at": row.time,
+        "expires_at": expires_at, "status": "pending",
         "digest": row.digest, "subject": row.subject, "tenant": row.tenant, "requester": requester,
         "action_type": row.action_type, "route": row.route, "payload": row.payload,
         "reasons": rows.as_json(row.reasons),
@@ -47,7 +48,8 @@ def same(review: Review, row: DecisionRow, requester: str | None, since: int | N
         and bool(row.digest)
         and review.status in OPEN
         and review.created_at > since
-        and (review.digest, review.action_type, review.route) == (row.digest, row.action_type, row.route)
+        and (review.app_id, review.digest) == (row.app_id, row.digest)
+        and (review.action_type, review.route) == (row.action_type, row.route)
         and (review.subject, review.tenant, review.requester) == (row.subject, row.tenant, requester)
     )
 
@@ -78,6 +80,8 @@ class Claim(msgspec.Struct, frozen=True):
     action_type: str | None = None
     route: str | None = None
     tenant: str | None = None
+    app_id: str | None = None
+    """Whose approval it must be, where one store serves several applications; None isn't compared."""
 
     @property
     def in_request(self) -> bool:
@@ -90,7 +94,7 @@ def refusal(review: Review | None, action_id: str, claim: Claim, now: int) -> Su
 
     Whose and what for comes first: a stranger who has the id alone doesn't learn how the review ended.
     """
-    if review is None:
+    if review is None or (claim.app_id is not None and claim.app_id != review.app_id):
         return ApprovalInvalid("deny", ["not-found"], action_id)
     if claim.in_request:
         for name in ("subject", "tenant", "route"):

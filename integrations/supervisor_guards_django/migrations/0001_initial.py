@@ -243,6 +243,7 @@ class Migration(migrations.Migration):
                 "base_manager_name": "objects",
                 "indexes": [
                     models.Index(fields=["action_type", "id"], name="sg_decisions_action"),
+                    models.Index(fields=["app_id", "id"], name="sg_decisions_app"),
                     models.Index(
                         condition=models.Q(NotEqual(models.F("outcome"), "allow")),
                         fields=["outcome", "id"],
@@ -286,6 +287,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False, verbose_name="number")),
                 ("action_id", CharacterwiseField(verbose_name="action id")),
+                ("app_id", models.TextField(verbose_name="application")),
                 ("created_at", models.BigIntegerField(verbose_name="asked at")),
                 ("expires_at", models.BigIntegerField(verbose_name="expires at")),
                 ("status", models.TextField(verbose_name="status")),
@@ -314,6 +316,8 @@ class Migration(migrations.Migration):
                 "base_manager_name": "objects",
                 "indexes": [
                     models.Index(fields=["status", "id"], name="sg_reviews_status"),
+                    models.Index(fields=["app_id", "status", "id"], name="sg_reviews_app"),
+                    models.Index(fields=["app_id", "status", "resolved_at"], name="sg_reviews_resolved"),
                     models.Index(fields=["status", "expires_at"], name="sg_reviews_due"),
                     models.Index(fields=["digest"], name="sg_reviews_digest"),
                     models.Index(fields=["segment"], name="sg_reviews_segment"),
@@ -321,5 +325,5 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("action_id",), name="sg_reviews_action_id_key")],
             },
         ),
-        SchemaVersion(2, before=0),
+        SchemaVersion(3, before=0),
     )

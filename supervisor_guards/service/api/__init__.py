@@ -1,0 +1,1 @@
+"""The endpoints of the wire protocol, one module a resource."""

@@ -1,0 +1,108 @@
+"""What the API's lists read: each by an index, in pages, and an application's own alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, or_, select
+
+from supervisor_guards.embedded import queries, rows
+from supervisor_guards.embedded.rows import Review, StoredDecision
+from supervisor_guards.embedded.schema import decisions, reviews
+from supervisor_guards.service.principals import ANY_SCOPE, Integration, Principal
+
+PAGE = 100
+"""Reviews in one page, at most."""
+RESOLVED = {"approved": ("approved", "used", "executed"), "rejected": ("rejected", "expired", "abandoned")}
+"""Version 1 knows two ends of a review; ours are told under the one that an old client must take them for."""
+
+
+def version_1_status(status: str) -> str:
+    """The status as version 1 says it."""
+    return next((known for known, ours in RESOLVED.items() if status in ours), "pending")
+
+
+def find_reviews(
+    held: Connection, caller: Principal, status: str | None, limit: int, before: tuple[int, int] | None = None
+) -> list[Review]:
+    """A page of reviews: pending ones by age, newest first; resolved ones by when they were, last first.
+
+    People see all. `before` is (resolved_at or id, id) of the last one of the page before.
+    """
+    seen = own(reviews, caller)
+    if status is None or status == "pending":
+        query = select(reviews).where(*seen).order_by(reviews.c.id.desc())
+        if status is not None:
+            query = query.where(reviews.c.status == status)
+        if before is not None:
+            query = query.where(reviews.c.id < before[1])
+        return _reviews(held, query.limit(limit))
+    found: list[Review] = []
+    for one in RESOLVED.get(status, (status,)):
+        query = select(reviews).where(*seen, reviews.c.status == one)
+        if before is None or before[0]:
+            found += _reviews(held, _by_time(query, before).limit(limit))
+        if one == "executed" and len(found) < limit:
+            # They ran without anybody's word: most have no time at which they were resolved, and come last.
+            unheard = query.where(reviews.c.resolved_at.is_(None)).order_by(reviews.c.id.desc())
+            if before is not None and not before[0]:
+                unheard = unheard.where(reviews.c.id < before[1])
+            found += _reviews(held, unheard.limit(limit))
+    return sorted(found, key=lambda one: (one.resolved_at or 0, one.id), reverse=True)[:limit]
+
+
+def _by_time(query: Any, before: tuple[int, int] | None) -> Any:
+    if before is None:
+        query = query.where(reviews.c.resolved_at.is_not(None))
+    else:
+        earlier = and_(reviews.c.resolved_at == before[0], reviews.c.id < before[1])
+        query = query.where(or_(reviews.c.resolved_at < before[0], earlier))
+    return query.order_by(reviews.c.resolved_at.desc(), reviews.c.id.desc())
+
+
+def find_decisions(
+    held: Connection,
+    caller: Principal,
+    limit: int,
+    *,
+    before: int | None = None,
+    outcome: str | None = None,
+    include_shadow: bool = True,
+) -> list[StoredDecision]:
+    """A page of decisions, newest first; people see all. `before` is the last one's `id` of the page before."""
+    query = queries.select_decisions().where(*own(decisions, caller))
+    if outcome is not None:
+        query = query.where(*queries.equals("outcome", outcome))
+    if not include_shadow:
+        query = query.where(decisions.c.enforced.is_(True))
+    if before is not None:
+        query = query.where(decisions.c.id < before)
+    found = held.execute(query.order_by(decisions.c.id.desc()).limit(limit)).mappings()
+    return [rows.stored(dict(row)) for row in found]
+
+
+def may_see(caller: Principal, app_id: str, action_type: str) -> bool:
+    """Whether an action is the caller's to see: people see all, an integration its own, as far as its scopes go."""
+    return not isinstance(caller, Integration) or (app_id == caller.id and caller.may(action_type))
+
+
+def own(table: Table, caller: Principal) -> list[Any]:
+    """What `may_see` says, as conditions of a query."""
+    if not isinstance(caller, Integration):
+        return []
+    own = [table.c.app_id == caller.id]
+    if ANY_SCOPE not in caller.scopes:
+        own.append(table.c.action_type.in_(caller.scopes))
+    return own
+
+
+def decisions_of(held: Connection, action_ids: Sequence[str]) -> dict[str, StoredDecision]:
+    """The decisions on these actions, by action id."""
+    query = queries.select_decisions().where(decisions.c.action_id.in_(action_ids))
+    found = [rows.stored(dict(row)) for row in held.execute(query).mappings()]
+    return {one.action_id: one for one in found}
+
+
+def _reviews(held: Connection, query: Any) -> list[Review]:
+    return [rows.review(dict(row)) for row in held.execute(query).mappings()]
