@@ -29,6 +29,7 @@ from supervisor_guards_django.facts import label, method_of
 from supervisor_guards_django.judging import Observing, may_be_refused, rule_on
 from supervisor_guards_django.known import KnownRoutes, Route
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
+from supervisor_guards_django.streaming import within
 from supervisor_guards_django.within import Within
 
 logger = logging.getLogger("supervisor_guards")
@@ -98,6 +99,8 @@ class SupervisorMiddleware:
             raise
         if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
             drive(self._leave(request, visit, response))
+        if response.streaming:
+            within(request, visit, response)
         return response
 
     async def _acall(self, request: Any) -> Any:
@@ -112,6 +115,8 @@ class SupervisorMiddleware:
             raise
         if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
             await adrive(self._leave(request, visit, response))
+        if response.streaming:
+            within(request, visit, response)
         return response
 
     def process_view(self, request: Any, view: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
