@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from asyncio import CancelledError
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,6 +85,10 @@ def rule_on(
                     earlier.settle("not-run")
                 return Ruling(error, rule.action, facts)
             entries.append(entry)
+            if state.gone:  # this is a thread of the request, which hears of its end in no other way
+                for one in entries:
+                    one.settle("not-run")
+                raise CancelledError("the client hung up while its request was judged")
     except GuardError as error:
         return Ruling(error, rule.action)
     except Exception as error:

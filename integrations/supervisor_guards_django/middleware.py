@@ -58,6 +58,11 @@ class Visit(Within, RequestState):
         """Note a decision."""
         self.entries = [*self.entries, entry]
 
+    def broken_off(self, error: BaseException) -> None:
+        """Note that there is no answer. A client that hung up cancels its request, not the threads that work for it."""
+        self.gone = not isinstance(error, Exception)
+        self.settle("raised")
+
     def settle(self, result: Result) -> None:
         """Note how the actions ended."""
         for ruling in self.rulings:
@@ -94,8 +99,8 @@ class SupervisorMiddleware:
         try:
             with serving(visit, visit.approvals(request)):
                 response = self.get_response(request)
-        except BaseException:
-            visit.settle("raised")
+        except BaseException as error:
+            visit.broken_off(error)
             raise
         if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
             drive(self._leave(request, visit, response))
@@ -110,8 +115,8 @@ class SupervisorMiddleware:
         try:
             with serving(visit, visit.approvals(request)):
                 response = await self.get_response(request)
-        except BaseException:  # a client that hung up cancels the request
-            visit.settle("raised")
+        except BaseException as error:
+            visit.broken_off(error)
             raise
         if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
             await adrive(self._leave(request, visit, response))
