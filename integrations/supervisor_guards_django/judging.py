@@ -31,7 +31,8 @@ from supervisor_guards.web import (
 from supervisor_guards_django import conf
 from supervisor_guards_django.bodies import read_body, seen_body
 from supervisor_guards_django.facts import Place, facts_of
-from supervisor_guards_django.steps import Ask, Flow, WhoSent
+from supervisor_guards_django.steps import Ask, Flow, WhoHadSent, WhoSent
+from supervisor_guards_django.users import Before
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -47,10 +48,11 @@ class Observing(msgspec.Struct, frozen=True):
     rules: Sequence[RouteRule]
     place: Place
     watch: Watch | None
+    before: Before
 
     def observe(self, request: Any, state: RequestState) -> Flow[Ruling]:
         """Hand it to the engine."""
-        return observe(self.guard, self.rules, request, self.place, state, self.watch)
+        return observe(self.guard, self.rules, request, self.place, state, self.watch, before=self.before)
 
 
 def rule_on(
@@ -104,13 +106,14 @@ def observe(
     state: RequestState,
     watch: Watch | None,
     *,
+    before: Before | None = None,
     body: Body | None = None,
     shown: Any = None,
 ) -> Flow[Ruling]:
     """Hand the engine what shadow rules saw. Raises nothing; what fails in us is counted."""
     entries: list[Entry] = []
     try:
-        user, fault = yield WhoSent(request, peeking=True)
+        user, fault = yield WhoHadSent(request, before)
         made = None if fault is None else raising(fault)
         for rule in rules:
             facts = facts_of(request, place, seen_body(request, rule, watch) if body is None else body, user)

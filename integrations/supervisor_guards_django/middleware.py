@@ -30,6 +30,7 @@ from supervisor_guards_django.judging import Observing, may_be_refused, rule_on
 from supervisor_guards_django.known import KnownRoutes, Route
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
 from supervisor_guards_django.streaming import within
+from supervisor_guards_django.users import Before
 from supervisor_guards_django.within import Within
 
 logger = logging.getLogger("supervisor_guards")
@@ -208,7 +209,8 @@ def _judge(request: Any, route: Route, args: tuple[Any, ...], kwargs: Mapping[st
         ruling = yield from rule_on(guard, may_refuse, request, place, visit)
         visit.rulings += (ruling,)
     if observing and ruling.error is None:
-        seen = Observing(guard, observing, place, watch(request, max(rule.max_body_bytes for rule in observing)))
+        watched = watch(request, max(rule.max_body_bytes for rule in observing))
+        seen = Observing(guard, observing, place, watched, Before.of(request))
         if visit.around:
             visit.observing += (seen,)
         else:
