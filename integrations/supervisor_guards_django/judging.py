@@ -25,6 +25,7 @@ from supervisor_guards.web import (
     at_once,
     error_of,
     get_state,
+    may_refuse,
     no_decision,
     raising,
 )
@@ -143,14 +144,7 @@ def state_of(request: Any) -> RequestState:
 
 def may_be_refused(rules: Sequence[RouteRule]) -> bool:
     """Whether any of `rules` may refuse by the settings: for where there is no guard to say."""
-    config = conf.current().config
-    try:
-        return any(
-            config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True).mode != "shadow"
-            for rule in rules
-        )
-    except GuardError:
-        return True
+    return may_refuse(conf.current().config, rules)
 
 
 def broken(error: Exception, action: str) -> Ruling:
