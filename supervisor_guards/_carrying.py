@@ -7,7 +7,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from supervisor_guards._context import Facts, Observed, _approval, _facts, _observed
+from supervisor_guards._context import (
+    Facts,
+    Observed,
+    _approval,
+    _facts,
+    _observed,
+    current_approval,
+    current_facts,
+)
 from supervisor_guards._payload import decode, snapshot
 
 
@@ -31,7 +39,7 @@ def export_context() -> str | None:
     and what an adapter knows for sure of the request being served: its subject, route and tenant, and what
     policies read as `request`. Nothing is redacted: the text is as confidential as the work it goes with.
     """
-    observed, approvals, facts = _observed.get(), _approval.get(), _facts.get()
+    observed, approvals, facts = _observed.get(), current_approval(), current_facts()
     if observed is None and approvals is None and facts is None:
         return None
     context = dict(observed.plain) if observed is not None else None

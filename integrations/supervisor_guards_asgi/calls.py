@@ -68,7 +68,7 @@ class Caller:
         try:
             guard = await self._gate.guard()
         except Exception as error:
-            return Pass() if self.rule.mode == "shadow" else Pass(no_guard(error))
+            return Pass(no_guard(error)) if self._gate.may_refuse([self.rule]) else Pass()
         if connection is None:
             rule, make = self.rule, source or _no_request
             return _passed(

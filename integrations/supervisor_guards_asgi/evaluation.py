@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 from starlette.requests import Request
 
-from supervisor_guards import Guard, get_guard
+from supervisor_guards import Guard, GuardConfig, get_guard
 from supervisor_guards.errors import GuardError, SupervisorReviewPending
 from supervisor_guards.web import (
     UNKNOWN,
@@ -25,6 +25,7 @@ from supervisor_guards.web import (
     approvals,
     at_once,
     blocks,
+    may_refuse,
     raising,
 )
 from supervisor_guards_asgi.asking import Asked, Given, Ruling, body_for, broken, own_scope
@@ -64,6 +65,10 @@ class Gate:
             await anyio.to_thread.run_sync(get_guard)
             self._warm = True
         return get_guard()
+
+    def may_refuse(self, rules: Sequence[RouteRule]) -> bool:
+        """Whether any of `rules` may refuse where there is no guard to say: by what one would be made of."""
+        return may_refuse(GuardConfig.load() if self._guard is None else self._guard.config, rules)
 
     async def rule_on(
         self,

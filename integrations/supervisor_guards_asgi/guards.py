@@ -72,7 +72,7 @@ class RouteGuard:
             guard = await self._gate.guard()
             may_refuse = bool(enforced(guard, rules)[0])
         except Exception as error:
-            if self.rule.mode != "shadow":
+            if self._gate.may_refuse(rules):
                 refusal = self._answers.refusal(no_guard(error), scope, self.rule.action)
                 await Answering(refusal)(scope, receive, send)
                 return

@@ -140,7 +140,7 @@ class SupervisorMiddleware:
             guard = await self._gate.guard()
             may_refuse, observing = enforced(guard, own)
         except Exception as error:
-            if any(rule.mode != "shadow" for rule in own):
+            if self._gate.may_refuse(own):
                 await self._refuse(no_guard(error), scope, outcome, own[0].action)
                 return
             await self._serve(scope, receive, outcome, state)
@@ -205,8 +205,10 @@ class SupervisorMiddleware:
             guard = await self._gate.guard()
             enforces = bool(enforced(guard, list(self.rules))[0])
         except Exception as error:
-            await self._refuse(no_guard(error), scope, outcome)
-            return True
+            enforces = self._gate.may_refuse(list(self.rules))
+            if enforces:
+                await self._refuse(no_guard(error), scope, outcome)
+            return enforces
         if enforces:
             await self._refuse(PayloadUnusable("deny", ["unresolved-route"]), scope, outcome)
         return enforces

@@ -14,16 +14,17 @@ from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 from django.views import View
 
-from supervisor_guards import Decision, Guard
+from supervisor_guards import Decision
 from supervisor_guards.errors import ConfigurationError
-from supervisor_guards.web import Result, RouteRule, Ruling, Watch, enforced, get_state, no_guard, place_rule, register
+from supervisor_guards.web import Result, RouteRule, Ruling, enforced, get_state, no_guard, place_rule, register
 from supervisor_guards_django.answers import response_of
 from supervisor_guards_django.bodies import watch
-from supervisor_guards_django.facts import Place, method_of, place_of
-from supervisor_guards_django.judging import may_be_refused, observe, rule_on, state_of
+from supervisor_guards_django.facts import method_of, place_of
+from supervisor_guards_django.judging import Observing, may_be_refused, rule_on, state_of
 from supervisor_guards_django.own import MARK, marked
 from supervisor_guards_django.running import handles, will_run
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
+from supervisor_guards_django.users import Before
 
 F = TypeVar("F", bound=Callable[..., Any])
 Payload = Sequence[str] | Callable[[Any], Any]
@@ -125,9 +126,7 @@ class _Pass(msgspec.Struct, frozen=True):
     """A call that was asked about: its ruling, or what is to be observed once it is over."""
 
     ruling: Ruling
-    guard: Guard | None = None
-    place: Place | None = None
-    watch: Watch | None = None
+    seen: Observing | None = None
 
 
 class _Call:
@@ -181,13 +180,13 @@ class _Call:
         if may_refuse:
             ruling = yield from rule_on(guard, [self.rule], request, place, state_of(request))
             return _Pass(ruling)
-        return _Pass(Ruling(), guard, place, watch(request, self.rule.max_body_bytes))
+        watched = watch(request, self.rule.max_body_bytes)
+        return _Pass(Ruling(), Observing(guard, [self.rule], place, watched, Before.of(request)))
 
     def after(self, request: Any, passed: _Pass, result: Result) -> Flow[None]:
         passed.ruling.settle(result)
-        if passed.guard is not None and passed.place is not None:
-            state = state_of(request)
-            seen = yield from observe(passed.guard, [self.rule], request, passed.place, state, passed.watch)
+        if passed.seen is not None:
+            seen = yield from passed.seen.observe(request, state_of(request))
             seen.settle(result)
 
 

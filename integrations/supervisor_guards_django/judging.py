@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from asyncio import CancelledError
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,13 +25,15 @@ from supervisor_guards.web import (
     at_once,
     error_of,
     get_state,
+    may_refuse,
     no_decision,
     raising,
 )
 from supervisor_guards_django import conf
 from supervisor_guards_django.bodies import read_body, seen_body
 from supervisor_guards_django.facts import Place, facts_of
-from supervisor_guards_django.steps import Ask, Flow, WhoSent
+from supervisor_guards_django.steps import Ask, Flow, WhoHadSent, WhoSent
+from supervisor_guards_django.users import Before
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -46,10 +49,11 @@ class Observing(msgspec.Struct, frozen=True):
     rules: Sequence[RouteRule]
     place: Place
     watch: Watch | None
+    before: Before
 
     def observe(self, request: Any, state: RequestState) -> Flow[Ruling]:
         """Hand it to the engine."""
-        return observe(self.guard, self.rules, request, self.place, state, self.watch)
+        return observe(self.guard, self.rules, request, self.place, state, self.watch, before=self.before)
 
 
 def rule_on(
@@ -84,6 +88,10 @@ def rule_on(
                     earlier.settle("not-run")
                 return Ruling(error, rule.action, facts)
             entries.append(entry)
+            if state.gone:  # this is a thread of the request, which hears of its end in no other way
+                for one in entries:
+                    one.settle("not-run")
+                raise CancelledError("the client hung up while its request was judged")
     except GuardError as error:
         return Ruling(error, rule.action)
     except Exception as error:
@@ -99,13 +107,14 @@ def observe(
     state: RequestState,
     watch: Watch | None,
     *,
+    before: Before | None = None,
     body: Body | None = None,
     shown: Any = None,
 ) -> Flow[Ruling]:
     """Hand the engine what shadow rules saw. Raises nothing; what fails in us is counted."""
     entries: list[Entry] = []
     try:
-        user, fault = yield WhoSent(request, peeking=True)
+        user, fault = yield WhoHadSent(request, before)
         made = None if fault is None else raising(fault)
         for rule in rules:
             facts = facts_of(request, place, seen_body(request, rule, watch) if body is None else body, user)
@@ -135,14 +144,7 @@ def state_of(request: Any) -> RequestState:
 
 def may_be_refused(rules: Sequence[RouteRule]) -> bool:
     """Whether any of `rules` may refuse by the settings: for where there is no guard to say."""
-    config = conf.current().config
-    try:
-        return any(
-            config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True).mode != "shadow"
-            for rule in rules
-        )
-    except GuardError:
-        return True
+    return may_refuse(conf.current().config, rules)
 
 
 def broken(error: Exception, action: str) -> Ruling:

@@ -29,6 +29,8 @@ from supervisor_guards_django.facts import label, method_of
 from supervisor_guards_django.judging import Observing, may_be_refused, rule_on
 from supervisor_guards_django.known import KnownRoutes, Route
 from supervisor_guards_django.steps import Flow, GuardInUse, adrive, drive
+from supervisor_guards_django.streaming import within
+from supervisor_guards_django.users import Before
 from supervisor_guards_django.within import Within
 
 logger = logging.getLogger("supervisor_guards")
@@ -56,6 +58,11 @@ class Visit(Within, RequestState):
     def add(self, entry: Any) -> None:
         """Note a decision."""
         self.entries = [*self.entries, entry]
+
+    def broken_off(self, error: BaseException) -> None:
+        """Note that there is no answer. A client that hung up cancels its request, not the threads that work for it."""
+        self.gone = not isinstance(error, Exception)
+        self.settle("raised")
 
     def settle(self, result: Result) -> None:
         """Note how the actions ended."""
@@ -93,11 +100,13 @@ class SupervisorMiddleware:
         try:
             with serving(visit, visit.approvals(request)):
                 response = self.get_response(request)
-        except BaseException:
-            visit.settle("raised")
+        except BaseException as error:
+            visit.broken_off(error)
             raise
         if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
             drive(self._leave(request, visit, response))
+        if response.streaming:
+            within(request, visit, response)
         return response
 
     async def _acall(self, request: Any) -> Any:
@@ -107,11 +116,13 @@ class SupervisorMiddleware:
         try:
             with serving(visit, visit.approvals(request)):
                 response = await self.get_response(request)
-        except BaseException:  # a client that hung up cancels the request
-            visit.settle("raised")
+        except BaseException as error:
+            visit.broken_off(error)
             raise
         if visit.guarded or request.resolver_match is not visit.match or request.method is not visit.method:
             await adrive(self._leave(request, visit, response))
+        if response.streaming:
+            within(request, visit, response)
         return response
 
     def process_view(self, request: Any, view: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -198,7 +209,8 @@ def _judge(request: Any, route: Route, args: tuple[Any, ...], kwargs: Mapping[st
         ruling = yield from rule_on(guard, may_refuse, request, place, visit)
         visit.rulings += (ruling,)
     if observing and ruling.error is None:
-        seen = Observing(guard, observing, place, watch(request, max(rule.max_body_bytes for rule in observing)))
+        watched = watch(request, max(rule.max_body_bytes for rule in observing))
+        seen = Observing(guard, observing, place, watched, Before.of(request))
         if visit.around:
             visit.observing += (seen,)
         else:

@@ -57,25 +57,38 @@ class GuardInUse(msgspec.Struct, frozen=True):
 
 
 class WhoSent(msgspec.Struct, frozen=True):
-    """The request's sender, and the resolver's error where it failed: then the request can't be judged.
-
-    `peeking` leaves no trace on the session.
-    """
+    """The request's sender, and the resolver's error where it failed: then the request can't be judged."""
 
     request: Any
-    peeking: bool = False
 
     def perform(self) -> Sender:
-        ask = users.peek if self.peeking else users.resolve
         try:
-            return ask(self.request, conf.current().user_resolver), None
+            return users.resolve(self.request, conf.current().user_resolver), None
         except Exception as error:
             return _unknown(error)
 
     async def aperform(self) -> Sender:
-        ask = users.apeek if self.peeking else users.aresolve
         try:
-            return await ask(self.request, conf.current().user_resolver), None
+            return await users.aresolve(self.request, conf.current().user_resolver), None
+        except Exception as error:
+            return _unknown(error)
+
+
+class WhoHadSent(msgspec.Struct, frozen=True):
+    """The same once the view has run, which had `before`. It leaves no trace on the session."""
+
+    request: Any
+    before: users.Before | None = None
+
+    def perform(self) -> Sender:
+        try:
+            return users.peek(self.request, conf.current().user_resolver, self.before), None
+        except Exception as error:
+            return _unknown(error)
+
+    async def aperform(self) -> Sender:
+        try:
+            return await users.apeek(self.request, conf.current().user_resolver, self.before), None
         except Exception as error:
             return _unknown(error)
 

@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth import SESSION_KEY
 from django.utils.functional import LazyObject, empty
 
 from supervisor_guards.web import ANONYMOUS, UNKNOWN, User, UserResolver, checked_user
+
+
+class Before(msgspec.Struct, frozen=True):
+    """What a request had of its sender before the view ran: no more than costs nothing."""
+
+    user: Any
+    session_key: Any
+
+    @classmethod
+    def of(cls, request: Any) -> Before:
+        """What `request` has now."""
+        return cls(vars(request).get("user"), _session_key(request))
 
 
 def resolve(request: Any, resolver: UserResolver | None) -> User:
@@ -44,12 +57,15 @@ def at_hand(request: Any) -> User | None:
     return UNKNOWN if vars(request).get("user") is None else None
 
 
-def peek(request: Any, resolver: UserResolver | None) -> User:
+def peek(request: Any, resolver: UserResolver | None, before: Before | None = None) -> User:
     """`resolve` for a request whose answer must stay as it is.
 
     Looking at `request.user` marks the session as read and may end it, which shows in the response's headers. So
-    what the application didn't ask for is read through a session object of our own.
+    what the application didn't ask for is read through a session object of our own. Where the view has signed
+    somebody in or out since `before`, it is whom the request came from.
     """
+    if resolver is None and before is not None and _changed_hands(request, before):
+        return _former(request, before)
     if resolver is not None or _given(request) is not None:
         return unmarked(request, lambda: resolve(request, resolver))
     known = at_hand(request)
@@ -59,8 +75,10 @@ def peek(request: Any, resolver: UserResolver | None) -> User:
     return ANONYMOUS if store is None else _from_session(store.get(SESSION_KEY))
 
 
-async def apeek(request: Any, resolver: UserResolver | None) -> User:
+async def apeek(request: Any, resolver: UserResolver | None, before: Before | None = None) -> User:
     """`peek` on the event loop."""
+    if resolver is None and before is not None and _changed_hands(request, before):
+        return _former(request, before)
     if resolver is not None or _given(request) is not None:
         session = getattr(request, "session", None)
         accessed = getattr(session, "accessed", None)
@@ -75,9 +93,31 @@ async def apeek(request: Any, resolver: UserResolver | None) -> User:
     return ANONYMOUS if store is None else _from_session(await store.aget(SESSION_KEY))
 
 
+def _changed_hands(request: Any, before: Before) -> bool:
+    """Whether somebody was signed in or out: `login` and `logout` put another user on the request and another key."""
+    return vars(request).get("user") is not before.user and _session_key(request) != before.session_key
+
+
+def _former(request: Any, before: Before) -> User:
+    """Who sent the request, after another was signed in: whom the view, or what came before it, has looked at."""
+    if _own(before.user) is not None and _is_there(before.user):
+        return user_of(before.user)
+    for name in ("_acached_user", "_cached_user"):  # of the lazy user that Django put there first
+        if hasattr(request, name):
+            return user_of(getattr(request, name))
+    return ANONYMOUS if before.session_key is None else UNKNOWN
+
+
+def _session_key(request: Any) -> Any:
+    return getattr(getattr(request, "session", None), "session_key", None) or None
+
+
 def _given(request: Any) -> Any:
     """Whom the project put on the request in place of Django's own lazy user; None where it didn't."""
-    user = vars(request).get("user")
+    return _own(vars(request).get("user"))
+
+
+def _own(user: Any) -> Any:
     if isinstance(user, LazyObject):
         made_by = getattr(vars(user).get("_setupfunc"), "__module__", None)
         return None if made_by == "django.contrib.auth.middleware" else user

@@ -21,6 +21,7 @@ from supervisor_guards.web import (
     Tripwire,
     enforced,
     make_guard,
+    may_refuse,
     no_decision,
     no_guard,
 )
@@ -116,15 +117,15 @@ class Guarded:
         """Judge by those of `rules` that may refuse, and let the others observe what follows."""
         try:
             guard = self.guard()
-            may_refuse, observing = enforced(guard, rules)
+            asking, observing = enforced(guard, rules)
         except Exception as error:
-            refused = next((rule for rule in rules if self._enforces(rule)), None)
+            refused = next((rule for rule in rules if may_refuse(self.settings.config, [rule])), None)
             if refused is not None:
                 return Ruling(no_guard(error), refused.action)
             visit.excused |= {rule.action for rule in rules}
             return Ruling()
-        if may_refuse:
-            ruling = rule_on(guard, may_refuse, request, visit, path, self.settings.user_resolver)
+        if asking:
+            ruling = rule_on(guard, asking, request, visit, path, self.settings.user_resolver)
             if ruling.error is not None:
                 return ruling
             visit.passes(ruling)
@@ -161,13 +162,6 @@ class Guarded:
         actions = tuple(rule.action for rule in self.place_of(request).rules if rule.action not in settled)
         if actions:
             self.tripwire.check(visit, actions, label(request))
-
-    def _enforces(self, rule: RouteRule) -> bool:
-        try:
-            terms = self.settings.config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True)
-        except GuardError:
-            return True
-        return terms.mode != "shadow"
 
 
 def is_automatic(url_rule: Any, method: str) -> bool:

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from flask import Flask, current_app, has_app_context, has_request_context
+from flask import Flask, current_app
 
 from supervisor_guards import Guard
-from supervisor_guards.errors import ConfigurationError, GuardError
-from supervisor_guards.web import (
-    SETTING,
-    STATE_KEY,
-    UNKNOWN,
-    Body,
-    LazyFacts,
-    User,
-    find_guard,
-    find_request,
-    supervised_exempt,
-)
-from supervisor_guards_flask import users
+from supervisor_guards.errors import ConfigurationError
+from supervisor_guards.web import SETTING, STATE_KEY, find_guard, find_request, supervised_exempt
 from supervisor_guards_flask.application import Guarded, guarded_of
 from supervisor_guards_flask.checks import Findings, check
 from supervisor_guards_flask.commands import group
-from supervisor_guards_flask.facts import approvals_of, facts_of
 from supervisor_guards_flask.hooks import install
-from supervisor_guards_flask.visits import current_context, visit_of
+from supervisor_guards_flask.within import guard_here, request_here
 
 T = TypeVar("T")
 logger = logging.getLogger("supervisor_guards")
-_WITHIN = "supervisor_guards_within"
 
 
 class SupervisorGuards:
@@ -70,8 +57,8 @@ class SupervisorGuards:
         app.extensions[STATE_KEY] = guarded
         install(app, guarded)
         app.cli.add_command(group())
-        find_guard(_guard_here)
-        find_request(_request_here)
+        find_guard(guard_here)
+        find_request(request_here)
 
     def exempt(self, place: T, *, reason: str) -> T:
         """Say why a view, a class-based view or a blueprint needs no guard: it is listed with it, not as a gap.
@@ -110,46 +97,3 @@ def _is_unclear(guarded: Guarded) -> bool:
     """Whether it can't be told that nothing but shadow is meant."""
     config, written = guarded.settings.config, guarded.app.config.get(SETTING, {})
     return not isinstance(written, Mapping) or (config.enforcement_mode != "shadow" and not config.force_shadow)
-
-
-def _guard_here() -> Guard | None:
-    """The guard of the application that Flask serves, or runs a command of, here and now."""
-    found = guarded_of(current_app) if has_app_context() else None
-    return None if found is None else found.guard()
-
-
-def _request_here() -> tuple[Any, tuple[str, ...]] | None:
-    """What a plain guard is told of the request around it."""
-    if not has_request_context():
-        return None
-    context = current_context()
-    guarded = guarded_of(context.app)
-    if guarded is None:
-        return None
-    found: tuple[Any, tuple[str, ...]] | None = context.__dict__.get(_WITHIN)
-    if found is None:
-        found = context.__dict__[_WITHIN] = (LazyFacts(lambda: _facts(context, guarded)), _approvals(context.request))
-    return found
-
-
-def _facts(context: Any, guarded: Guarded) -> Any:
-    request, visit = context.request, visit_of(context)
-    path = request.view_args or {} if visit is None else visit.path
-    sender = visit.sender if visit is not None and visit.sender is not None else _sender(request, guarded)
-    return facts_of(request, path, Body("unread"), sender).engine_facts()
-
-
-def _sender(request: Any, guarded: Guarded) -> User:
-    try:
-        return users.resolve(request, guarded.settings.user_resolver)
-    except Exception:
-        logger.error("the user resolver failed, so the sender is not known", exc_info=True)
-        return UNKNOWN
-
-
-def _approvals(request: Any) -> tuple[str, ...]:
-    """The approvals that the request brings; a header that can't be read brings none."""
-    try:
-        return approvals_of(request)
-    except GuardError:
-        return ()

@@ -15,8 +15,9 @@ from supervisor_guards_flask.answers import REFUSALS, Refused
 from supervisor_guards_flask.application import Guarded
 from supervisor_guards_flask.checks import look_over
 from supervisor_guards_flask.judging import observe
-from supervisor_guards_flask.streaming import answered
+from supervisor_guards_flask.streaming import is_streamed, stream
 from supervisor_guards_flask.visits import Place, Visit, visit_of
+from supervisor_guards_flask.within import remember
 
 logger = logging.getLogger("supervisor_guards")
 _context = request_ctx._get_current_object  # type: ignore[attr-defined]
@@ -101,8 +102,11 @@ def _leaving(guarded: Guarded) -> Any:
         context = _context()
         found = context.__dict__.get(STATE_KEY)
         try:
+            if is_streamed(context.request, response):
+                stream(_visit(context), context, response)
             if type(found) is Visit:
-                answered(found, context.request, response)
+                if found.result is None:
+                    found.result = "raised" if response.status_code >= 500 else "returned"
                 if found.asked:  # otherwise a hook has answered before us, and no view ran
                     _compare(guarded, context.request, found, response)
             elif type(found) is not Place or found.url_rule is not context.request.url_rule:
@@ -120,7 +124,9 @@ def _ending(guarded: Guarded) -> Any:
         visit = visit_of(context)
         if visit is not None:
             observe(context.request, visit, guarded.settings.user_resolver)
-            if not visit.streaming:
+            if visit.streaming:
+                remember(context, guarded)
+            else:
                 visit.settle(visit.result or "raised")
 
     return supervisor_guards_end
@@ -139,6 +145,17 @@ def _refusing(guarded: Guarded) -> Any:
             return guarded.app.handle_http_exception(raised)
 
     return supervisor_guards_refuse
+
+
+def _visit(context: Any) -> Visit:
+    """The request's visit; made here where nothing guards its route."""
+    visit = visit_of(context)
+    if visit is None:
+        request = context.request
+        place = Place(request.url_rule, request.method, None)
+        visit = context.__dict__[STATE_KEY] = Visit(place, request.view_args or {})
+        visit.result = "returned"
+    return visit
 
 
 def _compare(guarded: Guarded, request: Any, visit: Visit | None, response: Response) -> None:

@@ -1,4 +1,7 @@
-"""How an action ended whose answer is sent in parts: known when the server closes it, not when the view returned."""
+"""An answer that is sent in parts: its request is over for Flask before they are taken.
+
+How its action ended is known when the server closes it, and plain guards in it still belong to the request.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,25 @@ from typing import Any
 from flask import Response
 
 from supervisor_guards_flask.visits import Visit
+from supervisor_guards_flask.within import STREAMED
 
 _WITHOUT_BODY = (204, 304)
 
 
-def answered(visit: Visit, request: Any, response: Response) -> None:
-    """Note the result that `response` tells; of a stream, let its end tell."""
-    if visit.result is None:
-        visit.result = "raised" if response.status_code >= 500 else "returned"
-    if (
-        not response.is_streamed
-        or response.direct_passthrough  # the server takes the file, and doesn't say when
-        or request.method == "HEAD"
-        or response.status_code in _WITHOUT_BODY
-        or not (visit.passed or visit.observing)
-    ):
-        return
-    parts = Parts(response.response)
+def is_streamed(request: Any, response: Response) -> bool:
+    """Whether code of the application will be run for the parts of `response`."""
+    return bool(
+        type(response.response) is not list  # nearly always it is one
+        and response.is_streamed
+        and not response.direct_passthrough  # the server takes the file, and doesn't say when
+        and request.method != "HEAD"
+        and response.status_code not in _WITHOUT_BODY
+    )
+
+
+def stream(visit: Visit, context: Any, response: Response) -> None:
+    """Let the parts of `response` be taken within the request, and their end tell the result."""
+    parts = Parts(response.response, context)
     response.response = parts
     visit.streaming = True
 
@@ -39,8 +44,9 @@ def answered(visit: Visit, request: Any, response: Response) -> None:
 class Parts:
     """The parts of an answer, unchanged. `finished` once all were taken; not where one failed, or the client left."""
 
-    def __init__(self, parts: Any) -> None:
+    def __init__(self, parts: Any, context: Any) -> None:
         self._parts = parts
+        self._context = context
         self._iterator: Iterator[Any] | None = None
         self.finished = False
 
@@ -48,15 +54,23 @@ class Parts:
         return self
 
     def __next__(self) -> Any:
-        if self._iterator is None:
-            self._iterator = iter(self._parts)
+        token = STREAMED.set(self._context)
         try:
+            if self._iterator is None:
+                self._iterator = iter(self._parts)
             return next(self._iterator)
         except StopIteration:
             self.finished = True
             raise
+        finally:
+            STREAMED.reset(token)
 
     def close(self) -> None:
         close = getattr(self._parts, "close", None)
-        if close is not None:
+        if close is None:
+            return
+        token = STREAMED.set(self._context)
+        try:
             close()
+        finally:
+            STREAMED.reset(token)

@@ -47,6 +47,17 @@ def blocks(config: GuardConfig, rule: RouteRule) -> bool:
     return config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True).on_review == "block"
 
 
+def may_refuse(config: GuardConfig, rules: Sequence[RouteRule]) -> bool:
+    """Whether any of `rules` may refuse by `config`: for where there is no guard to say. In doubt, yes."""
+    try:
+        return any(
+            config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True).mode != "shadow"
+            for rule in rules
+        )
+    except GuardError:
+        return True
+
+
 def at_once(guard: Guard, rule: RouteRule) -> RouteRule:
     """`rule`, with an answer at once instead of a wait for a review: a worker that waits serves nobody."""
     if blocks(guard.config, rule):

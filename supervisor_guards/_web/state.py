@@ -21,6 +21,9 @@ class RequestState:
     route-level guard will make itself.
     """
 
+    gone = False
+    """The client has left, so that nothing is to run for it any more."""
+
     def __init__(self, guarded: tuple[str, ...] = (), delegated: frozenset[str] = frozenset()) -> None:
         self.guarded = guarded
         self.delegated = delegated

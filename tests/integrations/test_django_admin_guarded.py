@@ -69,3 +69,34 @@ def test_a_bulk_action_is_an_action_type_of_its_own(
         assert guard.flush()
         (row,) = guard.desk().decisions()
         assert (row.action_type, row.outcome) == ("groups.delete", "allow" if left == 1 else "deny")
+
+
+def test_deleting_is_asked_about_once_it_is_confirmed(tmp_path: Path, root: User, groups: list[Group]) -> None:
+    """As a person does it: choose, look at the page that asks back, confirm."""
+    with guarded(tmp_path, "enforce", POLICY, RULES=[], root_urlconf=URLS) as guard:
+        client = signed_in(root, enforce_csrf_checks=True)
+        assert client.get("/guarded/auth/group/").status_code == 200
+        form = {**deletion(groups[:2]), "csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+        chosen = {name: value for name, value in form.items() if name != "post"}
+        for page in (chosen, {**chosen, "post": ""}):
+            answer = client.post("/guarded/auth/group/", page)
+            assert (answer.status_code, b"Are you sure" in answer.content) == (200, True)
+        assert guard.flush()
+        assert guard.desk().decisions() == []
+        assert Group.objects.count() == 3
+        assert client.post("/guarded/auth/group/", form).status_code == 302
+        assert Group.objects.count() == 1
+        assert guard.flush()
+        (row,) = guard.desk().decisions()
+        assert (row.action_type, row.outcome, row.subject) == ("groups.delete", "allow", str(root.pk))
+        assert (row.route, row.result) == ("POST /guarded/auth/group/", "returned")
+
+
+@pytest.mark.parametrize("value", ["yes", "no", "0", " "])
+def test_whatever_django_takes_for_a_confirmation_is_asked_about(
+    value: str, tmp_path: Path, root: User, groups: list[Group]
+) -> None:
+    with guarded(tmp_path, "enforce", POLICY, RULES=[], root_urlconf=URLS):
+        answer = signed_in(root).post("/guarded/auth/group/", {**deletion(groups), "post": ["", value]})
+        assert answer.status_code == 403
+        assert Group.objects.count() == 3
