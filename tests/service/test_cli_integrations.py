@@ -61,7 +61,8 @@ def test_an_integration_from_the_shell_works_and_is_rotated_and_revoked(service_
     service = Service(ServiceConfig.load({}, database_url=service_url))
     noted = acts(service)
     service.close()
-    assert [what.partition(" ")[0] for what in noted] == ["created", "rotated", "revoked"]
+    done = [what.partition(" ")[0] for what in noted]
+    assert [what for what in done if what in ("created", "rotated", "revoked")] == ["created", "rotated", "revoked"]
 
 
 def acts(service: Service) -> list[str]:
