@@ -34,10 +34,13 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def append_all(
-    held: Connection, ledger: Ledger, items: Sequence[tuple[DecisionRow, Opening | None]], now: int
+    held: Connection, ledger: Ledger, items: Sequence[tuple[DecisionRow, Opening | None]], now: int, *, look: bool
 ) -> list[Written]:
-    """Append the decisions of one batch, those with an `Opening` with their reviews; what became of each, in order."""
-    known = queries.case_ids(held, [row.action_id for row, _ in items])
+    """Append the decisions of one batch, those with an `Opening` with their reviews; what became of each, in order.
+
+    Without `look` none of their action ids may be stored already: the database then refuses the whole batch.
+    """
+    known = queries.case_ids(held, [row.action_id for row, _ in items]) if look else {}
     written: list[Written] = []
     plain: list[DecisionRow] = []
     for row, opening in items:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -95,19 +96,27 @@ class Store(Reader):
         What became of each, in their order. A row whose action id is stored already changes nothing.
         """
 
-        def refusing_texts(held: Connection) -> list[Written]:
+        look = cleaned = False  # an id that is stored already is rare: a retry
+        while True:
             try:
-                return append_all(held, self._ledger, items, self._clock())
-            except (*self._driver.TEXT, DBAPIError) as error:
-                if isinstance(error, DBAPIError) and not isinstance(error.orig, self._driver.TEXT):
-                    raise
-                raise _Unclean from error
+                return self._transact(partial(self._append_all, items=items, look=look, cleaned=cleaned))
+            except _Unclean:
+                items, cleaned = [(clean(row), opening) for row, opening in items], True
+            except _Known:
+                look = True
 
+    def _append_all(
+        self, held: Connection, items: Sequence[tuple[DecisionRow, Opening | None]], look: bool, cleaned: bool
+    ) -> list[Written]:
         try:
-            return self._transact(refusing_texts)
-        except _Unclean:
-            cleaned = [(clean(row), opening) for row, opening in items]
-            return self._transact(lambda held: append_all(held, self._ledger, cleaned, self._clock()))
+            return append_all(held, self._ledger, items, self._clock(), look=look)
+        except (*self._driver.TEXT, *self._driver.DUPLICATE, DBAPIError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, self._driver.TEXT) and not cleaned:
+                raise _Unclean from error
+            if isinstance(cause, self._driver.DUPLICATE) and not look:
+                raise _Known from error
+            raise
 
     def transact(self, work: Callable[[Connection, Callable[[Event], None]], T]) -> T:
         """What `work` returns, done in one transaction with the events it notes: all of it or nothing.
@@ -315,6 +324,10 @@ class Store(Reader):
             return done
 
         return self._connections.write(begun)
+
+
+class _Known(Exception):
+    """An action id is stored already: the transaction is rolled back, and tried again with a look at them."""
 
 
 class _Unclean(Exception):
