@@ -13,7 +13,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from supervisor_guards.embedded.errors import StoreUnavailable
-from supervisor_guards.service.api import actions, decisions, integrations, people, policies, reviews, session, webhooks
+from supervisor_guards.service.api import (
+    actions,
+    decisions,
+    desk,
+    integrations,
+    people,
+    policies,
+    reviews,
+    session,
+    webhooks,
+)
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.headers import HEADERS, SafeHeaders
@@ -51,6 +61,7 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
             *actions.routes,
             *reviews.routes,
             *decisions.routes,
+            *desk.routes,
             *integrations.routes,
             *policies.routes,
             *people.routes,
