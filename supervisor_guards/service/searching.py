@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
@@ -41,7 +42,11 @@ def waiting(held: Connection, caller: Principal) -> int:
 
 def choices(held: Connection, caller: Principal) -> Choices:
     """What decisions can be filtered by, as far as lately seen; an integration isn't told rules: they are shared."""
-    return search.choices(held, _app_id(caller))
+    found = search.choices(held, _app_id(caller))
+    if isinstance(caller, Integration):
+        may = tuple(name for name in found.action_types if caller.may(name))
+        return msgspec.structs.replace(found, action_types=may)
+    return found
 
 
 def span(held: Connection, caller: Principal) -> Window | None:
