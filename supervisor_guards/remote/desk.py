@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
-from supervisor_guards import _sifting
 from supervisor_guards._desk import (
     Choices,
     DecisionQuery,
@@ -31,7 +30,7 @@ from supervisor_guards._desk import (
 )
 from supervisor_guards._model import ReviewState
 from supervisor_guards._records import Review, StoredDecision, clean_text
-from supervisor_guards.remote import records, wire
+from supervisor_guards.remote import pages, records, wire
 from supervisor_guards.remote.faults import Fault
 from supervisor_guards.remote.requests import Answer, Reader, Request, Whole
 from supervisor_guards.remote.token import ReviewerToken, header_value
@@ -86,10 +85,10 @@ class RemoteDesk:
             rows = self._made(records.decisions, body)
             if self._searches:
                 return self._paged(rows, answer, some)
-            found = _sifted(rows, query, some, at)
+            found = pages.sifted(rows, query, some, at)
             return msgspec.structs.replace(found, complete=found.cursor is not None or len(rows) < DECISIONS)
 
-        return _together(page, limit, cursor, DECISIONS)
+        return pages.together(page, limit, cursor, DECISIONS)
 
     def find_reviews(
         self, query: ReviewQuery, limit: int = 50, cursor: int | None = None, *, oldest_first: bool = False
@@ -102,9 +101,11 @@ class RemoteDesk:
         def page(some: int, at: int | None) -> Page[Review]:
             answer, body = self._read(_target(wire.REVIEWS, {**asked, "limit": some, "before": at}), wire.REVIEWS)
             rows = [one.review for one in self._made(records.cases, body)]
-            return self._paged(rows, answer, some) if self._searches else _sifted(rows, query, some, at, oldest_first)
+            return (
+                self._paged(rows, answer, some) if self._searches else pages.sifted(rows, query, some, at, oldest_first)
+            )
 
-        return _together(page, limit, cursor, REVIEWS)
+        return pages.together(page, limit, cursor, REVIEWS)
 
     def reviews_named(self, prefix: str, limit: int = 100) -> list[Review]:
         """Reviews whose action id begins with `prefix`, of those that a search looks through."""
@@ -263,13 +264,10 @@ class RemoteDesk:
             self._fail(fault)
 
     def _paged(self, rows: Sequence[Row], answer: Answer, limit: int) -> Page[Row]:
-        cursor = None
-        if answer.link is not None:
-            given = parse_qs(urlsplit(answer.link.partition(">")[0].lstrip("<")).query).get("before", [""])[0]
-            if not (given.isascii() and given.isdigit() and len(given) < 20):
-                self._fail(Fault("wrong", "answered with a list whose next page is nowhere"))
-            cursor = int(given)
-        return Page(tuple(rows), cursor, complete=cursor is None or len(rows) >= limit)
+        try:
+            return pages.linked(rows, answer.link, limit)
+        except Fault as fault:
+            self._fail(fault)
 
     def _fail(self, fault: Fault) -> NoReturn:
         raise self._asking.unavailable(fault) from None
@@ -285,25 +283,6 @@ def _asked(query: DecisionQuery | ReviewQuery) -> dict[str, str | int | None]:
 
 def _target(path: str, asked: dict[str, str | int | None]) -> str:
     return f"{path}?{urlencode({name: value for name, value in asked.items() if value is not None}, errors='replace')}"
-
-
-def _sifted(
-    rows: Sequence[Row], query: DecisionQuery | ReviewQuery, limit: int, cursor: int | None, oldest_first: bool = False
-) -> Page[Row]:
-    """A page of the list of a plain service, newest first; `cursor` is how many were shown before."""
-    ordered = reversed(rows) if oldest_first else rows
-    found = [row for row in ordered if _sifting.matches(row, query)][cursor or 0 :]
-    return Page(tuple(found[:limit]), (cursor or 0) + limit if len(found) > limit else None)
-
-
-def _together(page: Callable[[int, int | None], Page[Row]], limit: int, cursor: int | None, most: int) -> Page[Row]:
-    """A page of `limit` rows, from as many of the service's pages as it takes."""
-    rows: tuple[Row, ...] = ()
-    while True:
-        found = page(min(limit - len(rows), most), cursor)
-        rows, cursor = rows + found.rows, found.cursor
-        if cursor is None or not found.complete or len(rows) >= limit:
-            return Page(rows, cursor, found.complete)
 
 
 def _when(microseconds: int | None) -> str | None:

@@ -66,26 +66,26 @@ def test_lists_are_searched_in_pages(running: Running, guard: Guard) -> None:
     number = new_name("n")
     ids = [held(guard, 50 + at, number=number, at=at) for at in range(5)]
     denied = guard.check("refund", payload(500, number=number)).action_id
-    for desk in (guard.desk(),):
-        own = ReviewQuery(status="pending", action_type="refund", since=desk.review(ids[0]).created_at)
-        first = desk.find_reviews(own, 2, oldest_first=True)
-        assert [case.action_id for case in first.rows] == ids[:2]
-        rest = desk.find_reviews(own, 50, first.cursor, oldest_first=True)
-        assert [case.action_id for case in rest.rows] == ids[2:]
-        assert (rest.cursor, rest.complete) == (None, True)
-        newest = desk.find_decisions(DecisionQuery(since=own.since), 3)
-        assert [row.action_id for row in newest.rows] == [denied, *ids[:2:-1]]
-        older = desk.find_decisions(DecisionQuery(since=own.since), 3, newest.cursor)
-        assert [row.action_id for row in older.rows] == ids[2::-1]
-        assert [row.action_id for row in desk.find_decisions(DecisionQuery(outcome="deny"), 1).rows] == [denied]
-        assert desk.find_decisions(DecisionQuery(), 1).cursor is not None
-        assert [case.action_id for case in desk.find_reviews(ReviewQuery(text=ids[3])).rows] == [ids[3]]
-        assert desk.waiting() >= 5
-        assert {"cap", "look"} <= set(desk.choices().rules)
-        span = desk.span()
-        assert span is not None
-        assert span[0] < span[1]
-        assert desk.recorded([(0, 60_000_000), (own.since or 0, (own.since or 0) + 60_000_000)]) == [False, True]
+    desk = guard.desk()
+    own = ReviewQuery(status="pending", action_type="refund", since=desk.review(ids[0]).created_at)
+    first = desk.find_reviews(own, 2, oldest_first=True)
+    assert [case.action_id for case in first.rows] == ids[:2]
+    rest = desk.find_reviews(own, 50, first.cursor, oldest_first=True)
+    assert [case.action_id for case in rest.rows] == ids[2:]
+    assert (rest.cursor, rest.complete) == (None, True)
+    newest = desk.find_decisions(DecisionQuery(since=own.since), 3)
+    assert [row.action_id for row in newest.rows] == [denied, *ids[:2:-1]]
+    older = desk.find_decisions(DecisionQuery(since=own.since), 3, newest.cursor)
+    assert [row.action_id for row in older.rows] == ids[2::-1]
+    assert [row.action_id for row in desk.find_decisions(DecisionQuery(outcome="deny"), 1).rows] == [denied]
+    assert desk.find_decisions(DecisionQuery(), 1).cursor is not None
+    assert [case.action_id for case in desk.find_reviews(ReviewQuery(text=ids[3])).rows] == [ids[3]]
+    assert desk.waiting() >= 5
+    assert {"cap", "look"} <= set(desk.choices().rules)
+    span = desk.span()
+    assert span is not None
+    assert span[0] < span[1]
+    assert desk.recorded([(0, 60_000_000), (own.since or 0, (own.since or 0) + 60_000_000)]) == [False, True]
 
 
 @pytest.mark.parametrize("word", ["approved", "rejected", "abandoned"])
