@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from supervisor_guards import _sifting
 from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
 from supervisor_guards._model import Result, ReviewState
-from supervisor_guards.embedded import sifting, transitions
+from supervisor_guards.embedded import transitions
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.rollups import COUNT_KEYS, MINUTE_US, RollUps, percentiles
 from supervisor_guards.embedded.rows import (
@@ -205,7 +206,7 @@ class MemoryStore:
     def find_decisions(self, query: DecisionQuery, limit: int, cursor: int | None) -> Page[StoredDecision]:
         """A page of what `query` finds, newest first."""
         with self._lock:
-            return sifting.page(
+            return _sifting.page(
                 [self._with_result(row) for row in self._decisions.values()], query, limit, cursor, False
             )
 
@@ -215,7 +216,7 @@ class MemoryStore:
         """A page of what `query` finds, newest first unless `oldest_first`."""
         with self._lock:
             found = [self._review(action_id) for action_id in list(self._reviews)]
-        return sifting.page(found, query, limit, cursor, oldest_first)
+        return _sifting.page(found, query, limit, cursor, oldest_first)
 
     def choices(self) -> Choices:
         """What decisions can be filtered by, of the last day."""
