@@ -9,6 +9,7 @@ from supervisor_guards._cli.demo import demo
 from supervisor_guards._cli.doctor import doctor
 from supervisor_guards._cli.integrations import integrations
 from supervisor_guards._cli.output import Commands
+from supervisor_guards._cli.people import people
 from supervisor_guards._cli.policy import policy
 from supervisor_guards._cli.replay import replay
 from supervisor_guards._cli.reviews import reviews
@@ -33,7 +34,7 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (demo, policy, replay, decisions, reviews, verify, purge, doctor, routes, serve, integrations):
+for _command in (demo, policy, replay, decisions, reviews, verify, purge, doctor, routes, serve, integrations, people):
     main.add_command(_command)
 
 if __name__ == "__main__":

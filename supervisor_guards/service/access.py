@@ -19,7 +19,7 @@ from supervisor_guards.embedded.store import Store
 from supervisor_guards.service.integrations import Credentials, Integrations
 from supervisor_guards.service.principals import Integration, Person
 from supervisor_guards.service.problems import Problem
-from supervisor_guards.service.schema import people, tokens
+from supervisor_guards.service.schema import tokens
 from supervisor_guards.service.vault import hashed
 
 __all__ = ["Access"]
@@ -101,18 +101,6 @@ class Access:
         if found is None:
             raise _refused("invalid admin token")
         return Person("", found, "administrator")
-
-    def holder(self, token: str) -> Person | None:
-        """The person who made this token for a program; None for a token that nobody has, or whose holder is gone."""
-        query = (
-            select(people.c.id, people.c.name, people.c.role)
-            .join(tokens, tokens.c.person_id == people.c.id)
-            .where(tokens.c.hash == hashed(token), tokens.c.revoked_at.is_(None), people.c.disabled_at.is_(None))
-            .where((tokens.c.expires_at.is_(None)) | (tokens.c.expires_at > now_us()))
-        )
-        with self._store.reading() as held:
-            row = held.execute(query).first()
-        return None if row is None else Person(*row)
 
     def _known(self, integration_id: str) -> Credentials | None:
         kept = self._credentials.get(integration_id)

@@ -7,15 +7,18 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from supervisor_guards.embedded.errors import StoreUnavailable
-from supervisor_guards.service.api import actions, decisions, integrations, reviews
+from supervisor_guards.service.api import actions, decisions, integrations, people, reviews, session
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
+from supervisor_guards.service.headers import HEADERS, SafeHeaders
 from supervisor_guards.service.problems import Problem, answer, problem_response
+from supervisor_guards.service.proxies import BelieveProxies
 from supervisor_guards.service.stopping import stop_signals
 
 __all__ = ["create_app"]
@@ -49,12 +52,17 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
             *reviews.routes,
             *decisions.routes,
             *integrations.routes,
+            *people.routes,
+            *session.routes,
         ],
+        # The identity header is gone before anything else, such as a log, can take it for the truth.
+        middleware=[Middleware(BelieveProxies), Middleware(SafeHeaders)],
         lifespan=lifespan,
         exception_handlers={
             Problem: problem_response,
             HTTPException: _http_error,
             StoreUnavailable: _unavailable,
+            Exception: _failed,
         },
     )
 
@@ -80,3 +88,8 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 async def _unavailable(_request: Request, error: Exception) -> Response:
     """The database failed: nothing was decided, and nothing is known of it. The text may name hosts: it is logged."""
     return answer({"detail": "the database can't be reached: try again"}, 503, _RETRY)
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """A fault of ours, answered outside the middleware. It is logged; its text may hold anything, and isn't told."""
+    return answer({"detail": "the service failed: its log says why"}, 500, HEADERS)

@@ -25,9 +25,15 @@ from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.database import open_database
 from supervisor_guards.service.integrations import Integrations
 from supervisor_guards.service.judging import Terms
+from supervisor_guards.service.limits import Limiter
 from supervisor_guards.service.outbox import within
+from supervisor_guards.service.passwords import Passwords
+from supervisor_guards.service.people import People
 from supervisor_guards.service.policies import StoredPolicies
+from supervisor_guards.service.proxies import Proxies
 from supervisor_guards.service.scribe import Scribe
+from supervisor_guards.service.sessions import Sessions
+from supervisor_guards.service.tokens import PersonTokens
 from supervisor_guards.service.vault import Vault
 from supervisor_guards.service.wakeups import Wakeups
 
@@ -60,6 +66,12 @@ class Service:
         self.policies = StoredPolicies(self.store)
         self.desk = ReviewDesk(self.store)
         self.access = Access(self.store, self.integrations, config.admin_token)
+        self.people = People(self.store)
+        self.passwords = Passwords()
+        self.tokens = PersonTokens(self.store)
+        self.sessions = Sessions(self.store, keys.subkey("csrf"), config.session_hours)
+        self.proxies = Proxies(config.trusted_proxies, config.identity_header)
+        self.limiter = Limiter(self.store, config.per_minute)
         self.terms = Terms(
             int(config.review_expires_seconds * 1_000_000),
             int(config.review_window_seconds * 1_000_000),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -176,6 +176,22 @@ class Integrations:
 
         self._store.transact(work)
         return self.get(integration_id), secret
+
+    def change(self, integration_id: str, by: str, values: Mapping[str, Any]) -> StoredIntegration:
+        """Other `scopes`, `resolves_own` or `per_minute`. Raises `LookupError`, `Unfit`."""
+        known = self.get(integration_id)
+        check(known.name, values.get("scopes", [ANY_SCOPE]), values.get("per_minute"))
+        if not values:
+            return known
+        stored = {name: json.dumps(list(one)) if name == "scopes" else one for name, one in values.items()}
+        told = ", ".join(f"{name} = {value}" for name, value in stored.items())
+
+        def work(held: Connection, note: Callable[[Event], None]) -> None:
+            self._change(held, integration_id, stored)
+            note(act("integration", integration_id, by, f"changed: {told}"))
+
+        self._store.transact(work)
+        return self.get(integration_id)
 
     def revoke(self, integration_id: str, by: str) -> StoredIntegration:
         """End an integration: its tokens are refused from now on. Raises `LookupError`."""

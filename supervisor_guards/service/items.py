@@ -8,9 +8,11 @@ from typing import Any
 from supervisor_guards.embedded.bundle import iso
 from supervisor_guards.embedded.rows import Review, StoredDecision
 from supervisor_guards.service.integrations import StoredIntegration
+from supervisor_guards.service.people import StoredPerson
 from supervisor_guards.service.reading import version_1_status
+from supervisor_guards.service.tokens import StoredToken
 
-__all__ = ["decision_item", "integration_item", "review_item"]
+__all__ = ["decision_item", "integration_item", "person_item", "review_item", "token_item"]
 
 
 def review_item(review: Review, decision: StoredDecision | None) -> dict[str, Any]:
@@ -93,3 +95,30 @@ def integration_item(row: StoredIntegration, secret: str | None = None) -> dict[
         "per_minute": row.per_minute,
     }
     return item if secret is None else {**item, "shared_secret": secret}
+
+
+def person_item(row: StoredPerson) -> dict[str, Any]:
+    """An account, without what the password is kept as."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "role": row.role,
+        "known_as": json.loads(row.known_as),
+        "has_password": row.password is not None,
+        "active": row.disabled_at is None,
+        "created_at": iso(row.created_at),
+        "created_by": row.created_by,
+        "disabled_at": None if row.disabled_at is None else iso(row.disabled_at),
+    }
+
+
+def token_item(row: StoredToken) -> dict[str, Any]:
+    """A person's token, without the token."""
+    return {
+        "id": row.id,
+        "person_id": row.person_id,
+        "label": row.label,
+        "created_at": iso(row.created_at),
+        "expires_at": None if row.expires_at is None else iso(row.expires_at),
+        "revoked_at": None if row.revoked_at is None else iso(row.revoked_at),
+    }

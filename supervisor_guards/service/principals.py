@@ -34,12 +34,19 @@ class Integration(msgspec.Struct, frozen=True):
         return f"integration {self.name}"
 
 
+Via = Literal["admin token", "token", "session", "proxy"]
+"""How a person was recognised."""
+
+
 class Person(msgspec.Struct, frozen=True):
     """A person who signed in, or whose token a program holds; the administrator's token has no account (`id` "")."""
 
     id: str
     name: str
     role: Role
+    known_as: tuple[str, ...] = ()
+    """Their names in applications: what one of them asked for is their own."""
+    via: Via = "admin token"
 
     def at_least(self, role: Role) -> bool:
         """Whether this person's role may do what `role` may."""
@@ -64,5 +71,5 @@ def demand(principal: Principal | None, role: Role) -> Person:
     if isinstance(principal, Integration):
         raise Problem(403, f"an integration may not do this: it takes a person with the role {role}")
     if not principal.at_least(role):
-        raise Problem(403, f"{principal.name!r} is a {principal.role}: it takes a {role}")
+        raise Problem(403, f"{principal.name!r} has the role {principal.role}: it takes the role {role}")
     return principal

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, Table, and_, or_, select
 
 from supervisor_guards.embedded import queries, rows
 from supervisor_guards.embedded.rows import Review, StoredDecision
 from supervisor_guards.embedded.schema import decisions, reviews
+from supervisor_guards.service.principals import ANY_SCOPE, Integration, Principal
 
 PAGE = 100
 """Reviews in one page, at most."""
@@ -23,13 +24,13 @@ def version_1_status(status: str) -> str:
 
 
 def find_reviews(
-    held: Connection, app_id: str | None, status: str | None, limit: int, before: tuple[int, int] | None = None
+    held: Connection, caller: Principal, status: str | None, limit: int, before: tuple[int, int] | None = None
 ) -> list[Review]:
     """A page of reviews: pending ones by age, newest first; resolved ones by when they were, last first.
 
-    `app_id` None is for people, who see all. `before` is (resolved_at or id, id) of the last one of the page before.
+    People see all. `before` is (resolved_at or id, id) of the last one of the page before.
     """
-    own = [] if app_id is None else [reviews.c.app_id == app_id]
+    own = _own(reviews, caller)
     if status is None or status == "pending":
         query = select(reviews).where(*own).order_by(reviews.c.id.desc())
         if status is not None:
@@ -62,18 +63,38 @@ def _by_time(query: Any, before: tuple[int, int] | None) -> Any:
 
 def find_decisions(
     held: Connection,
-    app_id: str | None,
+    caller: Principal,
     limit: int,
     *,
     before: int | None = None,
     outcome: str | None = None,
     include_shadow: bool = True,
 ) -> list[StoredDecision]:
-    """A page of decisions, newest first. `outcome` is the caller's; `before` is the last one's `id`."""
-    filters: dict[str, Any] = {"app_id": app_id, "outcome": outcome}
+    """A page of decisions, newest first; people see all. `before` is the last one's `id` of the page before."""
+    query = queries.select_decisions().where(*_own(decisions, caller))
+    if outcome is not None:
+        query = query.where(*queries.equals("outcome", outcome))
     if not include_shadow:
-        filters["enforced"] = True
-    return queries.page(held, limit, before, None, None, filters)
+        query = query.where(decisions.c.enforced.is_(True))
+    if before is not None:
+        query = query.where(decisions.c.id < before)
+    found = held.execute(query.order_by(decisions.c.id.desc()).limit(limit)).mappings()
+    return [rows.stored(dict(row)) for row in found]
+
+
+def may_see(caller: Principal, app_id: str, action_type: str) -> bool:
+    """Whether an action is the caller's to see: people see all, an integration its own, as far as its scopes go."""
+    return not isinstance(caller, Integration) or (app_id == caller.id and caller.may(action_type))
+
+
+def _own(table: Table, caller: Principal) -> list[Any]:
+    """What `may_see` says, as conditions of a query."""
+    if not isinstance(caller, Integration):
+        return []
+    own = [table.c.app_id == caller.id]
+    if ANY_SCOPE not in caller.scopes:
+        own.append(table.c.action_type.in_(caller.scopes))
+    return own
 
 
 def decisions_of(held: Connection, action_ids: Sequence[str]) -> dict[str, StoredDecision]:

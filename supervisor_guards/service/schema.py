@@ -48,14 +48,17 @@ policies = Table(
     Index("sv_policies_label", "name", "version", unique=True),
 )
 
-# Reviewers and administrators. Without a password they come through a trusted proxy.
+# Viewers, reviewers and administrators. Without a password they come through a trusted proxy, or by token. `login` is
+# the name folded: what is looked up. `known_as` is a JSON list: their names in applications.
 people = Table(
     "sv_people",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("login", Text, nullable=False, unique=True),
     Column("role", Text, nullable=False),
     Column("password", Text),
+    Column("known_as", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("disabled_at", BigInteger),
@@ -71,6 +74,7 @@ tokens = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Index("sv_tokens_person", "person_id"),
 )
 
 sessions = Table(
@@ -81,15 +85,17 @@ sessions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Index("sv_sessions_expires", "expires_at"),
+    Index("sv_sessions_person", "person_id"),
 )
 
-# Failed sign-ins and requests, counted in windows that every process shares.
+# Failed sign-ins and requests, counted in windows (their first microsecond) that every process shares.
 windows = Table(
     "sv_windows",
     metadata,
     Column("subject", Text, primary_key=True),
     Column("window", BigInteger, primary_key=True, autoincrement=False),
     Column("count", BigInteger, nullable=False),
+    Index("sv_windows_window", "window"),
 )
 
 subscriptions = Table(

@@ -15,7 +15,7 @@ from supervisor_guards._model import Result
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.openings import Opening
 from supervisor_guards.embedded.rows import DecisionRow, clean_text
-from supervisor_guards.service import bodies
+from supervisor_guards.service import bodies, reading
 from supervisor_guards.service.api.calls import calling, flag, service_of
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.judging import Asked, Judged, answer_of, judge, not_evaluated, stored_answer
@@ -73,6 +73,12 @@ async def evaluate(request: Request) -> Response:
         return answer(await service.reading(_too_large, raw, limit))
     asked = bodies.decode(raw, Asked)
     dry_run = flag(request, "dry_run")
+    wait = await service.limiter.take(integration)
+    if wait:
+        refused = _too_many(service, integration, wait)
+        if not asked.shadow or asked.id is not None:  # a client of ours tells it again later
+            raise refused
+        return answer(not_evaluated(None, refused.detail))
     if dry_run:
         return answer(answer_of(_judged(service, integration, asked), asked, dry_run=True))
     try:
@@ -85,6 +91,11 @@ async def evaluate(request: Request) -> Response:
     if isinstance(given, Problem):
         raise given
     return answer(given)
+
+
+def _too_many(service: Service, integration: Integration, wait: int) -> Problem:
+    limit = service.limiter.limit(integration)
+    return Problem(429, f"more than {limit} actions a minute: try again in {wait} s", {"Retry-After": str(wait)})
 
 
 def _too_large(raw: bytes, limit: int) -> dict[str, Any]:
@@ -102,6 +113,9 @@ async def evaluate_batch(request: Request) -> Response:
     items = bodies.decode(raw, Batch).items
     if len(items) > service.config.max_batch:
         raise Problem(413, f"{len(items)} items in one batch: at most {service.config.max_batch} are taken")
+    wait = await service.limiter.take(integration, len(items))
+    if wait:
+        raise _too_many(service, integration, wait)
     asked: list[Asked | Problem] = []
     for item in items:
         try:
@@ -119,7 +133,7 @@ async def result(request: Request) -> Response:
     action_id = request.path_params["action_id"]
     ended = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Ended)
     found = await service.reading(service.store.decision, action_id)
-    if found is None or found.app_id != integration.id:
+    if found is None or not reading.may_see(integration, found.app_id, found.action_type):
         raise Problem(404, "decision not found")
     if found.result is None:
         await service.reading(service.store.write, [], [(action_id, ended.result)])

@@ -6,9 +6,11 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from supervisor_guards.service import sessions
 from supervisor_guards.service.core import Service
-from supervisor_guards.service.principals import Integration, Person, Principal
+from supervisor_guards.service.principals import Integration, Principal
 from supervisor_guards.service.problems import Problem
+from supervisor_guards.service.tokens import PREFIX
 
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -22,28 +24,55 @@ def service_of(request: Request) -> Service:
 
 
 async def calling(request: Request) -> tuple[Service, Integration]:
-    """The service, and the integration that calls. Raises `Problem` 401."""
+    """The service, and the integration that calls. Raises `Problem`: 401 for nobody, 403 for a person."""
     service = service_of(request)
     header = request.headers.get("authorization")
     known = service.access.remembered(header)
     if known is None:
+        if header is None or _is_persons(header):
+            _, person = await administering(request)
+            if person is not None:
+                raise Problem(403, f"{person.label!r} is a person: an integration's own token does this")
         known = await service.reading(service.access.integration, header)
     return service, known
 
 
-async def administering(request: Request) -> tuple[Service, Person | None]:
-    """The service, and the person whose administrator's token was sent; None without one. Raises `Problem` 401."""
+async def administering(request: Request) -> tuple[Service, Principal | None]:
+    """The service, and who calls; None for nobody. `demand` tells whether it may.
+
+    Raises `Problem`: 401 for what nobody has, 400 where a request has more than one of: the administrator's token, a
+    bearer token, and a session or a proxy's word. Which one counts would be a guess.
+    """
     service = service_of(request)
-    token = request.headers.get("x-admin-token")
-    return service, await service.reading(service.access.administrator, token) if token is not None else None
+    admin = request.headers.getlist("x-admin-token")
+    bearer = [one for one in request.headers.getlist("authorization") if one[:6].lower() == "bearer"]
+    browser = sessions.ambient(request)
+    if len(admin) + len(bearer) + browser > 1:
+        raise Problem(400, "more than one of X-Admin-Token, Authorization and a session was sent: send one of them")
+    if admin:
+        return service, await service.reading(service.access.administrator, admin[0])
+    if bearer and _is_persons(bearer[0]):
+        person = await service.reading(service.tokens.holder, bearer[0][7:].strip())
+        if person is None:
+            raise Problem(401, "token not found, expired or revoked", {"WWW-Authenticate": "Bearer"})
+        return service, person
+    if bearer:
+        known = service.access.remembered(bearer[0])
+        return service, known or await service.reading(service.access.integration, bearer[0])
+    return service, await sessions.principal_of(request)
 
 
 async def anybody(request: Request) -> tuple[Service, Principal]:
-    """The service, and who calls: a person by token, else an integration. Raises `Problem` 401."""
-    service, person = await administering(request)
-    if person is not None:
-        return service, person
-    return await calling(request)
+    """The service, and who calls: an integration, or a person by token, session or proxy. Raises `Problem` 401."""
+    service, caller = await administering(request)
+    if caller is None:
+        caller = service.access.integration(request.headers.get("authorization"))  # raises: there is no such token
+    return service, caller
+
+
+def _is_persons(authorization: str) -> bool:
+    """Whether the header has a token that a person made for a program."""
+    return authorization[7:].lstrip().startswith(f"{PREFIX}_")
 
 
 def flag(request: Request, name: str, default: bool = False) -> bool:

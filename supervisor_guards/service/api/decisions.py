@@ -16,7 +16,7 @@ from supervisor_guards.service import reading
 from supervisor_guards.service.api.calls import anybody, choice, flag, next_page, number, service_of
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.items import decision_item
-from supervisor_guards.service.principals import Integration, Principal
+from supervisor_guards.service.principals import Principal
 from supervisor_guards.service.problems import Problem, answer
 
 CAPABILITIES = ("batch", "long_poll", "redeem", "result", "results")
@@ -55,12 +55,11 @@ async def recent(request: Request) -> Response:
     limit = number(request, "limit", 50, 1, 500)
     before = number(request, "before", 0, 0, 10**18) or None
     include_shadow = flag(request, "include_shadow", True)
-    own = caller.id if isinstance(caller, Integration) else None
 
     def read() -> list[StoredDecision]:
         with service.store.reading() as held:
             return reading.find_decisions(
-                held, own, limit, before=before, outcome=outcome, include_shadow=include_shadow
+                held, caller, limit, before=before, outcome=outcome, include_shadow=include_shadow
             )
 
     found = await service.reading(read)
@@ -93,7 +92,7 @@ async def evidence(request: Request) -> Response:
 async def _found(service: Service, caller: Principal, action_id: str) -> StoredDecision:
     """The decision, if the caller may see it. Raises `Problem` 404: what others have isn't there."""
     found = await service.reading(service.store.decision, action_id)
-    if found is None or (isinstance(caller, Integration) and found.app_id != caller.id):
+    if found is None or not reading.may_see(caller, found.app_id, found.action_type):
         raise Problem(404, "decision not found")
     return found
 

@@ -25,6 +25,14 @@ class Wanted(msgspec.Struct):
     per_minute: int | None = None
 
 
+class Change(msgspec.Struct):
+    """The body of `PATCH /v1/integrations/{integration_id}`: what is left out stays."""
+
+    scopes: list[str] | msgspec.UnsetType = msgspec.UNSET
+    resolves_own: bool | msgspec.UnsetType = msgspec.UNSET
+    per_minute: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
 async def create(request: Request) -> Response:
     """A new integration; its secret is told this once."""
     service, person = await _administrator(request)
@@ -41,10 +49,25 @@ async def create(request: Request) -> Response:
     except NameTaken as error:
         raise Problem(409, str(error)) from None
     except Unfit as error:
-        faults = error.problems.items()
-        detail = [{"loc": ["body", name], "msg": f"give {fit}", "type": "value_error"} for name, fit in faults]
-        raise Problem(422, detail) from None
+        raise _unfit(error) from None
     return answer(integration_item(made, secret), 201)
+
+
+async def change(request: Request) -> Response:
+    """Other scopes, another limit, or whether it may decide its own reviews. Effective at once, in every process."""
+    service, person = await _administrator(request)
+    wanted = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Change)
+    values = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not msgspec.UNSET}
+    try:
+        changed = await service.reading(
+            service.integrations.change, request.path_params["integration_id"], person.label, values
+        )
+    except LookupError as error:
+        raise Problem(404, str(error)) from None
+    except Unfit as error:
+        raise _unfit(error) from None
+    service.access.forget()
+    return answer(integration_item(changed))
 
 
 async def list_all(request: Request) -> Response:
@@ -77,6 +100,11 @@ async def revoke(request: Request) -> Response:
     return answer(integration_item(ended))
 
 
+def _unfit(error: Unfit) -> Problem:
+    faults = error.problems.items()
+    return Problem(422, [{"loc": ["body", name], "msg": f"give {fit}", "type": "value_error"} for name, fit in faults])
+
+
 async def _administrator(request: Request) -> tuple[Service, Person]:
     service, person = await administering(request)
     return service, demand(person, "administrator")
@@ -85,6 +113,7 @@ async def _administrator(request: Request) -> tuple[Service, Person]:
 routes = [
     Route("/v1/integrations", create, methods=["POST"]),
     Route("/v1/integrations", list_all, methods=["GET"]),
+    Route("/v1/integrations/{integration_id}", change, methods=["PATCH"]),
     Route("/v1/integrations/{integration_id}/rotate-secret", rotate, methods=["POST"]),
     Route("/v1/integrations/{integration_id}/revoke", revoke, methods=["POST"]),
 ]

@@ -61,7 +61,7 @@ async def list_reviews(request: Request) -> Response:
         cases = [] if found is None or status not in (None, reading.version_1_status(found.status)) else [found]
         return answer(await _items(service, cases))
     before = _cursor(request)
-    cases = await service.reading(_page, service, _own(caller), status, limit, before)
+    cases = await service.reading(_page, service, caller, status, limit, before)
     last = cases[-1] if len(cases) == limit else None
     headers = next_page(request, f"{last.resolved_at or 0}.{last.id}") if last is not None else None
     return answer(await _items(service, cases), headers=headers)
@@ -91,7 +91,8 @@ async def resolve(request: Request) -> Response:
     else:
         person = demand(caller, "reviewer")
         claimed = _approver(request) if not person.id else None
-        reviewer = Principal(f"admin token, claiming {claimed}" if claimed else person.label, known_as=(person.name,))
+        names = (person.name, *person.known_as, *([claimed] if claimed else []))
+        reviewer = Principal(f"admin token, claiming {claimed}" if claimed else person.label, known_as=names)
     try:
         await service.reading(service.desk.resolve, found.action_id, given.decision, given.notes, reviewer)
     except (OwnAction, NotAReviewer) as error:
@@ -109,6 +110,7 @@ async def redeem(request: Request) -> Response:
     service, integration = await calling(request)
     action_id = request.path_params["action_id"]
     asked = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Redemption)
+    await _found(service, integration, action_id, "approval not-found")
     claim = Claim(asked.digest, asked.subject, asked.action_type, asked.route, asked.tenant, integration.id)
     try:
         await service.reading(service.store.redeem, action_id, claim)
@@ -138,15 +140,14 @@ async def _waited(service: Service, caller: Caller, action_id: str, seconds: int
         await service.wakeups.sleep(wakeups.REVIEWS, seen, left)
 
 
-async def _found(service: Service, caller: Caller, action_id: str) -> Review:
+async def _found(service: Service, caller: Caller, action_id: str, missing: str = "review not found") -> Review:
     """The case, if the caller may see it. Raises `Problem` 404: what others have isn't there."""
     try:
         found: Review = await service.reading(service.store.case, action_id)
     except ReviewNotFound:
-        raise Problem(404, "review not found") from None
-    own = _own(caller)
-    if own is not None and found.app_id != own:
-        raise Problem(404, "review not found")
+        raise Problem(404, missing) from None
+    if not reading.may_see(caller, found.app_id, found.action_type):
+        raise Problem(404, missing)
     return found
 
 
@@ -160,19 +161,15 @@ async def _items(service: Service, cases: list[Review]) -> list[dict[str, object
 
 
 def _page(
-    service: Service, app_id: str | None, status: str | None, limit: int, before: tuple[int, int] | None
+    service: Service, caller: Caller, status: str | None, limit: int, before: tuple[int, int] | None
 ) -> list[Review]:
     service.store.expire_due()
 
     def read(held: Connection) -> list[Review]:
-        return reading.find_reviews(held, app_id, status, limit, before)
+        return reading.find_reviews(held, caller, status, limit, before)
 
     with service.store.reading() as held:
         return read(held)
-
-
-def _own(caller: Caller) -> str | None:
-    return caller.id if isinstance(caller, Integration) else None
 
 
 def _approver(request: Request) -> str | None:

@@ -44,9 +44,11 @@ def upgrade() -> None:
     op.create_table(
         "sv_people",
         sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("login", sa.Text, nullable=False, unique=True),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("password", sa.Text),
+        sa.Column("known_as", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("created_by", sa.Text, nullable=False),
         sa.Column("disabled_at", sa.BigInteger),
@@ -60,6 +62,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("revoked_at", sa.BigInteger),
     )
+    op.create_index("sv_tokens_person", "sv_tokens", ["person_id"])
     op.create_table(
         "sv_sessions",
         sa.Column("hash", sa.Text, primary_key=True),
@@ -68,12 +71,14 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger, nullable=False),
     )
     op.create_index("sv_sessions_expires", "sv_sessions", ["expires_at"])
+    op.create_index("sv_sessions_person", "sv_sessions", ["person_id"])
     op.create_table(
         "sv_windows",
         sa.Column("subject", sa.Text, primary_key=True),
         sa.Column("window", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("count", sa.BigInteger, nullable=False),
     )
+    op.create_index("sv_windows_window", "sv_windows", ["window"])
     op.create_table(
         "sv_subscriptions",
         sa.Column("id", sa.Text, primary_key=True),
