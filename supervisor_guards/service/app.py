@@ -10,11 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.service.api import actions, decisions, integrations, people, reviews, session
 from supervisor_guards.service.config import ServiceConfig
+from supervisor_guards.service.console.mounted import service_console
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.headers import HEADERS, SafeHeaders
 from supervisor_guards.service.problems import Problem, answer, problem_response
@@ -54,6 +55,7 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
             *integrations.routes,
             *people.routes,
             *session.routes,
+            Mount("/console", service_console()),
         ],
         # The identity header is gone before anything else, such as a log, can take it for the truth.
         middleware=[Middleware(BelieveProxies), Middleware(SafeHeaders)],
