@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from supervisor_guards._cli.console import console
 from supervisor_guards._cli.decisions import decisions
 from supervisor_guards._cli.demo import demo
 from supervisor_guards._cli.doctor import doctor
@@ -34,7 +35,21 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (demo, policy, replay, decisions, reviews, verify, purge, doctor, routes, serve, integrations, people):
+for _command in (
+    demo,
+    console,
+    policy,
+    replay,
+    decisions,
+    reviews,
+    verify,
+    purge,
+    doctor,
+    routes,
+    serve,
+    integrations,
+    people,
+):
     main.add_command(_command)
 
 if __name__ == "__main__":

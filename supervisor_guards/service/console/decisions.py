@@ -102,7 +102,7 @@ def _one(visit: Visit, action_id: str) -> dict[str, Any]:
     return {
         "here": "decisions",
         "row": showing.decision_row(row),
-        "facts": showing.decision_facts(row),
+        "facts": showing.decision_facts(row, visit.source.application(row.app_id)),
         "mark": mark(verdict(row)),
         "hits": showing.hits(row, row.reasons),
         "payload": showing.json_of(row.payload),

@@ -88,7 +88,7 @@ class HostDoor:
         made = request.scope.get(_PLACE)
         if made is not None:
             secure = request.url.scheme == "https"
-            response.set_cookie(_name(request), made, path="/", httponly=True, secure=secure, samesite="strict")
+            response.set_cookie(_name(request), made, path="/", httponly=True, secure=secure, samesite="lax")
 
 
 def _name(request: Request) -> str:

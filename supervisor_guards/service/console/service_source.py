@@ -56,6 +56,13 @@ class ServiceSource:
         label = f"{found.name}@v{found.version}"
         return PolicyText(label, f"taken in by {found.created_by}, {stands}", found.source)
 
+    def application(self, app_id: str) -> str:
+        """The integration's name, which is its own, before its id."""
+        try:
+            return f"{self._service.integrations.get(app_id).name} ({app_id})"
+        except LookupError:
+            return app_id
+
     async def reading(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """On the service's threads."""
         return await self._service.reading(call, *args, **kwargs)

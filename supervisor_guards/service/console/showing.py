@@ -50,8 +50,8 @@ def review_row(case: Review, now: int) -> dict[str, Any]:
     }
 
 
-def decision_facts(row: StoredDecision) -> dict[str, Any]:
-    """Everything of a decision but its payload, in groups."""
+def decision_facts(row: StoredDecision, application: str) -> dict[str, Any]:
+    """Everything of a decision but its payload, in groups; `application` is what people call it."""
     return {
         "asked": _given(
             ("Action", text(row.action_type)),
@@ -59,7 +59,7 @@ def decision_facts(row: StoredDecision) -> dict[str, Any]:
             ("Asked by", text(row.subject)),
             ("Route", text(row.route)),
             ("Tenant", text(row.tenant)),
-            ("Application", text(row.app_id)),
+            ("Application", text(application)),
         ),
         "answered": _given(
             ("The caller got", mark(row.outcome)),
@@ -81,8 +81,8 @@ def decision_facts(row: StoredDecision) -> dict[str, Any]:
     }
 
 
-def review_facts(case: Review) -> dict[str, Any]:
-    """Everything of a review but its payload, in groups."""
+def review_facts(case: Review, application: str) -> dict[str, Any]:
+    """Everything of a review but its payload, in groups; `application` is what people call it."""
     return {
         "asked": _given(
             ("Action", text(case.action_type)),
@@ -90,7 +90,7 @@ def review_facts(case: Review) -> dict[str, Any]:
             ("Asked by", _who(case)),
             ("Tenant", text(case.tenant)),
             ("Route", text(case.route)),
-            ("Application", text(case.app_id)),
+            ("Application", text(application)),
             ("Action id", text(case.action_id)),
         ),
         "decided": _given(

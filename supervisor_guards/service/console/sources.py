@@ -57,6 +57,10 @@ class Source(Protocol):
         """The document of this hash, if it is known here. Blocks."""
         ...
 
+    def application(self, app_id: str) -> str:
+        """What people call the application of this id. Blocks."""
+        ...
+
     async def reading(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """`call(...)`, which blocks, in a worker thread."""
         ...
@@ -100,6 +104,10 @@ class GuardSource:
             if policy.hash == hash_:
                 return PolicyText(policy.label, f"{policy.file}, line {policy.line}, in force", None)
         return None
+
+    def application(self, app_id: str) -> str:
+        """Its id: there is one application, or the service knows its name."""
+        return app_id
 
     async def reading(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """On threads of the console's own: the application's pool stays its own."""

@@ -91,7 +91,7 @@ def many(count: int, one: str, more: str | None = None) -> str:
 
 def percent(share: float | None) -> str:
     """A share of one as percent; a dash for none."""
-    return "-" if share is None else f"{share * 100:.1f} %"
+    return "-" if share is None else f"{share * 100:.1f}\u00a0%"
 
 
 def milliseconds(microseconds: int | None) -> str:

@@ -55,3 +55,4 @@ window.supervisorLocal = local;
 local(document);
 countDown();
 setInterval(countDown, 1000);
+for (const pan of document.querySelectorAll(".pan")) pan.scrollLeft = pan.scrollWidth; // what is newest
