@@ -74,10 +74,10 @@ class Scene:
         """The console's."""
         return f"{self.running.base_url}/console"
 
-    def ask(self, amount: float, **fields: Any) -> dict[str, Any]:
+    def ask(self, amount: float, action_type: str = "refund", **fields: Any) -> dict[str, Any]:
         """One evaluation by the application: review from 50 on, deny above 100."""
         with self.shop.client(self.running.base_url) as http:
-            answer = http.post("/v1/actions/evaluate", json=body(amount, **fields))
+            answer = http.post("/v1/actions/evaluate", json=body(amount, action_type, **fields))
             return answer.raise_for_status().json()  # type: ignore[no-any-return]
 
     def seed(self, count: int = 2_000) -> None:
