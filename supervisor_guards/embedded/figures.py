@@ -24,7 +24,7 @@ class Figure(msgspec.Struct, frozen=True):
     """Where the span begins, in minutes since the epoch."""
     action_type: str
     route: str
-    """"" for none."""
+    """An empty text where there is none."""
     mode: str
     enforced: bool
     verdict: Shown
@@ -62,4 +62,4 @@ def _figures(rows: Iterable[tuple[Mapping[str, Any], int]]) -> list[Figure]:
             verdict = row["outcome"] if row["enforced"] else row["would_have"] or "unknown"
         key = (row["span"], row["action_type"], row["route"], row["mode"], bool(row["enforced"]), verdict)
         sums[key] += count
-    return [Figure(*key, count) for key, count in sorted(sums.items())]
+    return [Figure(*values) for values in sorted((*key, count) for key, count in sums.items())]

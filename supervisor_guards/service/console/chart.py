@@ -69,7 +69,7 @@ def _round_up(value: int) -> int:
     """The next round number, which half of is whole: where the axis ends."""
     if value <= 0:
         return 0
-    size = 10 ** (len(str(value)) - 1)
+    size = int(10 ** (len(str(value)) - 1))
     if size == 1:
         return value + value % 2
     return next(end for end in (size * n for n in (1, 2, 4, 6, 8, 10)) if end >= value)

@@ -22,7 +22,7 @@ __all__ = ["Filters", "routes"]
 
 PAGE = 50
 # What can be chosen as outcome, as the desk's query understands it; `allow` leaves more out by `Filters.keeps`.
-OUTCOMES: dict[str, dict[str, str]] = {
+OUTCOMES: dict[str, dict[str, Any]] = {
     "allow": {"outcome": "allow", "status": "evaluated"},
     "review": {"outcome": "review", "status": "evaluated"},
     "deny": {"outcome": "deny", "status": "evaluated"},

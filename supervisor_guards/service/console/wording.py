@@ -74,7 +74,7 @@ def iso(microseconds: int) -> str:
 def span(microseconds: int) -> str:
     """How long that is, in its two largest units: `3 h 12 min`."""
     seconds = max(0, microseconds) // 1_000_000
-    parts = []
+    parts: list[str] = []
     for size, unit in _STEPS:
         count, seconds = divmod(seconds, size)
         if count or (unit == "s" and not parts):
