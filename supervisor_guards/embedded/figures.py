@@ -62,4 +62,7 @@ def _figures(rows: Iterable[tuple[Mapping[str, Any], int]]) -> list[Figure]:
             verdict = row["outcome"] if row["enforced"] else row["would_have"] or "unknown"
         key = (row["span"], row["action_type"], row["route"], row["mode"], bool(row["enforced"]), verdict)
         sums[key] += count
-    return [Figure(*values) for values in sorted((*key, count) for key, count in sums.items())]
+    return [
+        Figure(minute, action_type, route, mode, enforced, verdict, count)
+        for (minute, action_type, route, mode, enforced, verdict), count in sorted(sums.items())
+    ]
