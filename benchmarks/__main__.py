@@ -13,11 +13,28 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import asgi, django, enforce, flask, imports, published, record, remote, rules, shadow, throughput
+from benchmarks import (
+    asgi,
+    django,
+    enforce,
+    flask,
+    imports,
+    published,
+    record,
+    remote,
+    rules,
+    service,
+    shadow,
+    throughput,
+)
 from benchmarks.figures import Figure, show, show_markdown
 from benchmarks.scale import FULL, QUICK, Scale
 
-SUBJECTS = ("shadow", "enforce", "rules", "throughput", "record", "remote", "asgi", "django", "flask", "imports")
+SUBJECTS = (
+    "shadow", "enforce", "rules", "throughput", "record", "remote", "asgi", "django", "flask", "service", "imports",
+)  # fmt: skip
+_SHORT = tuple(name for name in SUBJECTS if name != "service")
+"""What `--quick` measures: the service starts servers and makes a long history, which takes minutes."""
 
 
 def main() -> None:
@@ -31,7 +48,9 @@ def main() -> None:
     logging.disable(logging.CRITICAL)  # a line a decision would be measured too
     load = os.getloadavg()[0]
     started = time.perf_counter()
-    found = list(_figures(QUICK if chosen.quick else FULL, tuple(chosen.only or SUBJECTS)))
+    found = list(
+        _figures(QUICK if chosen.quick else FULL, tuple(chosen.only or (_SHORT if chosen.quick else SUBJECTS)))
+    )
     elapsed = time.perf_counter() - started
     (show_markdown if chosen.markdown else show)(found)
     print(
@@ -64,6 +83,8 @@ def _figures(scale: Scale, subjects: tuple[str, ...]) -> Iterator[Figure]:
         yield from _told("django", django.figures(scale))
     if "flask" in subjects:
         yield from _told("flask", flask.figures(scale))
+    if "service" in subjects:
+        yield from _told("service", service.figures(scale))
     if "imports" in subjects:
         yield from _told("imports", imports.figures(scale))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from supervisor_guards._cli.backup import backup, export
 from supervisor_guards._cli.console import console
 from supervisor_guards._cli.decisions import decisions
 from supervisor_guards._cli.demo import demo
@@ -36,20 +37,9 @@ def main(context: click.Context) -> None:
 
 
 for _command in (
-    demo,
-    console,
-    policy,
-    replay,
-    decisions,
-    reviews,
-    verify,
-    purge,
-    doctor,
-    routes,
-    serve,
-    integrations,
-    people,
-):
+    demo, console, policy, replay, decisions, export, backup, reviews, verify, purge, doctor, routes, serve,
+    integrations, people,
+):  # fmt: skip
     main.add_command(_command)
 
 if __name__ == "__main__":

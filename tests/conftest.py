@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,25 @@ from hypothesis import settings
 
 settings.register_profile("supervisor-guards", deadline=None)  # no test asserts a time
 settings.load_profile("supervisor-guards")
+
+ONCE = (
+    "test_doc_blocks.py", "test_packaging.py", "test_typing.py",  # pages, the wheel, type checkers
+    "test_demo.py", "test_example_*.py", "test_testing_plugin.py",  # programs by themselves
+    "test_*_servers*.py", "test_django_database_in_tests.py",  # other programs that call us
+    "test_published.py", "test_remote_suite.py", "test_openapi.py",  # long conversations with the service
+    "test_kill.py", "test_serve.py", "test_webhook_processes.py",  # processes that are killed and started again
+)  # fmt: skip
+"""Test files that say the same on every interpreter, and take long."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "what depends on the interpreter: leave out the files in ONCE, which another run of the suite has"
+    parser.addoption("--each-python", action="store_true", help=text)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    left_out = config.getoption("--each-python") and any(fnmatch(collection_path.name, one) for one in ONCE)
+    return True if left_out else None
 
 
 @pytest.fixture(scope="session")

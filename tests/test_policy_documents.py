@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import supervisor_guards.policy
+from supervisor_guards.embedded.parts import STARTER
 from supervisor_guards.errors import ConfigurationError
 from supervisor_guards.policy.document import PolicyError, load_policies, read_policies
 from supervisor_guards.policy.engine import run_tests
@@ -261,3 +265,41 @@ def test_the_starter_policy_covers_the_usual_actions_and_its_tests_hold() -> Non
     assert set(starter.action_types) == {"refund", "payment", "email_send", "tool_use", "data_access", "account_change"}
     assert all(policy.tests for policy in starter.policies)
     assert run_tests(starter) == []
+
+
+def test_policies_are_read_by_many_threads_at_once() -> None:
+    """Python 3.11 and 3.12 lose count of a parser's depth where another thread's turn comes in its middle."""
+    threshold, interval = gc.get_threshold(), sys.getswitchinterval()
+
+    def give_way(*_: object) -> None:
+        sum(range(50))
+
+    gc.callbacks.append(give_way)
+    gc.set_threshold(50)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: load_policies(STARTER).hash, range(24)))
+    finally:
+        gc.callbacks.remove(give_way)
+        gc.set_threshold(*threshold)
+        sys.setswitchinterval(interval)
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("where", ["name", "reason", "payload", "key"])
+def test_half_a_character_is_refused(where: str) -> None:
+    """YAML can write a lone surrogate, which neither JSON nor a database takes."""
+    texts = {"name": "n", "reason": "r", "payload": "p", "key": "k", where: r"\ud800"}
+    text = (
+        f'name: "{texts["name"]}"\nversion: 1\nrules:\n'
+        f'  - {{id: x, when: payload.a, action: deny, reason: "{texts["reason"]}"}}\n'
+        f'tests:\n  - {{payload: {{a: "{texts["payload"]}", "{texts["key"]}": 1}}, expect: deny}}\n'
+    )
+    (problem,) = problems(text)
+    assert "a lone surrogate" in problem
+
+
+def test_a_name_may_hold_what_no_file_name_does() -> None:
+    (policy,) = read_policies(GOOD.replace("refund.base", r'"refund\0.base"'))
+    assert policy.evaluate({"amount": 101}).reasons == ("too-much",)

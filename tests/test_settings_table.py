@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from supervisor_guards import GuardConfig, configure
-from supervisor_guards_django.conf import OWN_KEYS
+from supervisor_guards.web import OWN_KEYS
 
 DOCS = Path(__file__).parent.parent / "docs"
 

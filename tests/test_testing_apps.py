@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
+from flask import Flask
+from flask import request as asked
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -15,6 +17,7 @@ from starlette.routing import Route
 from supervisor_guards.testing import Answer, allow, deny, down, review, scripted, slow
 from supervisor_guards.web import APPROVAL_HEADER
 from supervisor_guards_asgi import RouteRule, SupervisorMiddleware
+from supervisor_guards_flask import SupervisorGuards
 from tests.engine import rows
 from tests.integrations import contract
 from tests.integrations.django_client import DjangoHarness, guarded, guards
@@ -72,6 +75,56 @@ async def test_an_approved_request_is_sent_again() -> None:
             other = await client.post("/refunds", json={"amount": 6}, headers=approval)
             answers = [await client.post("/refunds", json={"amount": 5}, headers=approval) for _ in range(2)]
     assert [response.status_code for response in (held, other, *answers)] == [403, 403, 200, 409]
+
+
+def flask_app(mode: str = "enforce") -> tuple[Flask, SupervisorGuards]:
+    app = Flask("shop")
+    app.config["SUPERVISOR_GUARDS"] = {
+        "MODE": mode,
+        "RULES": [{"route": "POST /refunds", "action": "refund", "payload": ["body.amount"]}],
+    }
+
+    @app.post("/refunds")
+    def refunds() -> Any:
+        return {"refunded": asked.get_json()["amount"]}
+
+    return app, SupervisorGuards(app)
+
+
+@pytest.mark.parametrize(("answer", "status"), ANSWERS)
+def test_a_flask_application(answer: Answer, status: int) -> None:
+    with scripted(answer) as supervisor:
+        app, extension = flask_app()
+        response = app.test_client().post("/refunds", json={"amount": 5})
+        [call] = supervisor.calls
+        extension.close(app)
+    assert response.status_code == status
+    assert (call.payload, call.route) == ({"amount": 5}, "POST /refunds")
+    assert call.result == ("returned" if status == 200 else "not-run")
+
+
+def test_an_approved_request_is_sent_to_a_flask_application_again() -> None:
+    with scripted(review()) as supervisor:
+        app, extension = flask_app()
+        client = app.test_client()
+        held = client.post("/refunds", json={"amount": 5})
+        supervisor.approve()
+        approval = {APPROVAL_HEADER: supervisor.calls[0].action_id}
+        other = client.post("/refunds", json={"amount": 6}, headers=approval)
+        answers = [client.post("/refunds", json={"amount": 5}, headers=approval) for _ in range(2)]
+        extension.close(app)
+    assert [response.status_code for response in (held, other, *answers)] == [403, 403, 200, 409]
+
+
+def test_a_flask_application_that_outlives_a_test_asks_the_script_of_the_next_one_once_closed() -> None:
+    """Its guard is its own, made on first use. Its mode holds, whatever the fixture's settings say."""
+    app, extension = flask_app("shadow")
+    for answer, would_have in ((deny(), "deny"), (allow(), "allow")):
+        with scripted(answer) as supervisor:
+            assert app.test_client().post("/refunds", json={"amount": 5}).status_code == 200
+            [row] = supervisor.store.decisions()
+            extension.close(app)
+        assert row.would_have == would_have
 
 
 @pytest.mark.parametrize("handler", ["wsgi", "asgi"])

@@ -1,4 +1,4 @@
-"""`supervisor-guards decisions --export`: the decision log as JSON lines, which `replay` reads."""
+"""`supervisor-guards export`, `decisions --export`: the decision log as JSON lines, which `replay` reads; `backup`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
-import msgspec
 
 from supervisor_guards._cli import output
 
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 
 STANDARD_OUTPUT = "-"
 _PAGE = 500
-_LEFT_OUT = frozenset({"id", "payload", "context", "hits", "digest"})
-"""What a line says in another way, and what means nothing outside the store."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 def export(
@@ -46,17 +41,17 @@ def export(
         click.echo(f"{output.counted(count, 'decision')} written", err=True)
         return
     path = Path(target)
-    _check(path, force)
+    check(path, force)
     try:
-        with _complete(path) as file:
+        with complete(path) as file:
             count = _write(file, store, filters, shows)
     except OSError as error:
         output.fail(f"can't write {path}: {error.strerror or error}; name a file in a folder that you may write to")
     click.echo(f"{output.counted(count, 'decision')} written to {output.safe(str(path))}")
 
 
-def _check(path: Path, force: bool) -> None:
-    """Before the work, not after it."""
+def check(path: Path, force: bool) -> None:
+    """End the command before the work, not after it, where `path` can't be written or is there already."""
     if not os.path.lexists(path):
         return
     if not path.is_file():
@@ -66,11 +61,12 @@ def _check(path: Path, force: bool) -> None:
 
 
 @contextmanager
-def _complete(path: Path) -> Iterator[BinaryIO]:
-    """A new file that gets its name when the block ends well, and else is removed."""
+def complete(path: Path) -> Iterator[BinaryIO]:
+    """A new file (its `name` is a temporary one) that gets its name when the block ends well, and else is removed."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)  # mode 0600
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(name, "r+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -83,9 +79,11 @@ def _complete(path: Path) -> Iterator[BinaryIO]:
 def _write(
     file: BinaryIO, store: Store | MemoryStore, filters: dict[str, Any], shows: Callable[[StoredDecision], bool]
 ) -> int:
+    from supervisor_guards.embedded.lines import line_of
+
     count = 0
     for page in _pages(store, filters):
-        lines = [_line(row, store) for row in page if shows(row)]
+        lines = [line_of(row, store) for row in page if shows(row)]
         file.write(b"".join(lines))
         count += len(lines)
     file.flush()
@@ -103,44 +101,3 @@ def _pages(store: Store | MemoryStore, filters: dict[str, Any]) -> Iterable[list
             after = page[-1].id
             yield [row for row in page if row.id <= last]
             bar.update(task, completed=after)
-
-
-def _line(row: StoredDecision, store: Store | MemoryStore) -> bytes:
-    fields = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _LEFT_OUT}
-    verdict = (row.outcome if row.enforced else row.would_have) if row.status == "evaluated" else None
-    record = {
-        "action_type": row.action_type,
-        "payload": _json(row.payload),
-        "context": _json(row.context),
-        "verdict": verdict,
-        **fields,
-        "review": _review(row, store),
-    }
-    return _encode(record) + b"\n"
-
-
-def _json(text: str | None) -> msgspec.Raw | None:
-    """Stored JSON on one line, with every digit as it is; None where somebody edited it into something else."""
-    try:
-        return None if text is None else msgspec.Raw(msgspec.json.format(text.encode(), indent=-1))
-    except msgspec.DecodeError:
-        return None
-
-
-def _review(row: StoredDecision, store: Store | MemoryStore) -> dict[str, Any] | None:
-    """How the review of `row` stands; None where none was asked for, and where it was purged."""
-    if not row.enforced or row.outcome != "review":
-        return None
-    from supervisor_guards.embedded.errors import ReviewNotFound
-
-    try:
-        case = store.case(row.action_id)
-    except ReviewNotFound:
-        return None
-    return {
-        "status": case.status,
-        "approver": case.approver,
-        "notes": case.notes,
-        "resolved_at": case.resolved_at,
-        "used_at": case.used_at,
-    }

@@ -16,8 +16,8 @@ import click
 from supervisor_guards._cli import output, policies
 from supervisor_guards._config import GuardConfig
 from supervisor_guards._model import Outcome
-from supervisor_guards._payload import decode, snapshot
-from supervisor_guards.policy.engine import PolicySet, Unmatched
+from supervisor_guards.policy.engine import Unmatched
+from supervisor_guards.policy.replay import Judge, judging
 
 _REASONS_SHOWN = 5
 _BROKEN_SHOWN = 10
@@ -43,9 +43,6 @@ class Tally:
 
 class BrokenLine(Exception):
     """A line that holds no action; the text says why."""
-
-
-Judge = Callable[[dict[str, Any]], tuple[str, tuple[str, ...]]]
 
 
 @dataclass
@@ -75,9 +72,9 @@ class Replay:
             return
         if not covered(record["action_type"]):
             self.uncovered[record["action_type"]] += 1
-        outcome, reasons = judge(record)
-        self.total.add(outcome, reasons)
-        self.groups.setdefault(self._group(record), Tally()).add(outcome, reasons)
+        verdict = judge(record["action_type"], record["payload"], record.get("context"))
+        for tally in (self.total, self.groups.setdefault(self._group(record), Tally())):
+            tally.add(verdict.outcome.value, verdict.reasons)
 
     def _group(self, record: dict[str, Any]) -> str:
         if self.key is None:
@@ -111,20 +108,6 @@ def read(line: bytes) -> dict[str, Any]:
     if not isinstance(record.get("context"), (dict, type(None))):
         raise BrokenLine('"context" is not an object')
     return record
-
-
-def judging(policy_set: PolicySet, limit: int) -> Judge:
-    """Judge a record the way a guarded call is judged: by the decoded snapshot of what was passed."""
-
-    def judge(record: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
-        taken = snapshot(record["payload"], limit)
-        if taken.fault is not None:
-            return Outcome.DENY.value, (taken.fault,)
-        context = decode(snapshot(record.get("context") or {}))
-        verdict = policy_set.evaluate(record["action_type"], decode(taken), context, {})
-        return verdict.outcome.value, tuple(verdict.reasons)
-
-    return judge
 
 
 def _lines(file: BinaryIO, size: int | None, shown: bool) -> Iterator[tuple[int, bytes]]:

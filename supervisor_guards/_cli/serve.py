@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
     from supervisor_guards.service.core import Service
 
 _FIRST = "default"
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""What prometheus-client reads when it is imported, in each process that serves."""
 _SHUTDOWN_SECONDS = 10
 _ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104  (looked for, not listened on)
 
@@ -28,26 +34,42 @@ def serve(host: str, port: int, database: str | None, policy: str | None, worker
     set_environment(database=database, policy=policy)
     try:
         import uvicorn
+
+        from supervisor_guards.service import logs
     except ModuleNotFoundError as error:
         output.fail(f"the service needs {error.name}: install the extra `service`")
     service = opened()
     try:
+        service.take_in_policy()
         _greet(service, _address(host, port))
+        log_config = logs.configuration(service.config.log_format)
     finally:
         service.close()
-    uvicorn.run(
-        "supervisor_guards.service.app:create_app",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_level="info",
-        access_log=False,
-        server_header=False,
-        # Who is believed about the caller is `trusted_proxies`' to say, and that needs the address of the peer.
-        proxy_headers=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
+    with _counted_together(workers):
+        uvicorn.run(
+            "supervisor_guards.service.app:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=log_config,
+            access_log=False,
+            server_header=False,
+            # Who is believed about the caller is `trusted_proxies`' to say, and that needs the address of the peer.
+            proxy_headers=False,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        )
+
+
+@contextmanager
+def _counted_together(workers: int) -> Iterator[None]:
+    """A folder in which the processes count for `/metrics`, so that whichever is asked tells the sums of all."""
+    if workers == 1 or FOLDER in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="supervisor-guards-metrics-") as folder:
+        os.environ[FOLDER] = folder
+        yield
 
 
 def _address(host: str, port: int) -> str:

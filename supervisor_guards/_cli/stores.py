@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from supervisor_guards.embedded.store import Store
 
 SQLITE = "sqlite:///"
+SERVICE_DATABASE = "service.db"
 
 
 def store_file(config: GuardConfig) -> Path | None:
-    """The SQLite file of the store; None where the store is on a server or in memory."""
+    """The SQLite file of the store; None where the store is on a server or in memory.
+
+    Where no database is named: the embedded supervisor's, else the service's if only that is there.
+    """
     if not config.database_url:
-        return Path(config.state_dir).absolute() / parts.DATABASE
+        folder = Path(config.state_dir).absolute()
+        embedded, service = folder / parts.DATABASE, folder / SERVICE_DATABASE
+        return service if service.is_file() and not embedded.is_file() else embedded
     if config.database_url.startswith("sqlite:"):
         from supervisor_guards.embedded import opening
 
@@ -62,4 +68,26 @@ def existing_store(config: GuardConfig) -> Store:
     from supervisor_guards.embedded.store import Store
 
     migrated_by = config.migrated_by if config.database_url else None
-    return Store(store_url(config), sealer=parts.sealer(config), migrated_by=migrated_by)
+    store = Store(store_url(config), sealer=parts.sealer(config), migrated_by=migrated_by)
+    return _as_service(store, config) if _is_service(store) else store
+
+
+def _is_service(store: Store) -> bool:
+    """Whether a service keeps its tables beside the record."""
+    from sqlalchemy import select
+
+    from supervisor_guards.embedded.schema import meta
+
+    with store.reading() as held:
+        return held.execute(select(meta.c.key).where(meta.c.key == "service")).first() is not None
+
+
+def _as_service(store: Store, config: GuardConfig) -> Store:
+    """`store`, opened so that what a command writes wakes the service's processes and webhooks."""
+    store.close()
+    try:
+        from supervisor_guards.service.database import open_database
+        from supervisor_guards.service.outbox import Outbox
+    except ModuleNotFoundError as error:
+        output.fail(f"the database belongs to a service, and that needs {error.name}: install the extra `service`")
+    return open_database(store_url(config), parts.sealer(config), Outbox().within)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -31,6 +32,15 @@ class _Loader(yaml.SafeLoader):
 
     depth = 0
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.starts: list[int] = []
+        """Where each document begins, at its `---` if it has one: characters from the beginning."""
+
+    def compose_document(self) -> yaml.Node | None:
+        self.starts.append(self.peek_event().start_mark.index)  # type: ignore[no-untyped-call]
+        return super().compose_document()
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
@@ -42,6 +52,9 @@ class _Loader(yaml.SafeLoader):
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
+        if isinstance(node, yaml.ScalarNode) and any("\ud800" <= character <= "\udfff" for character in node.value):
+            fault = f"{node.value!r} holds half a character (a lone surrogate); write the whole one"
+            raise Fault(fault, line_of(node))
         return node
 
 
@@ -68,10 +81,17 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def compose(text: str) -> list[yaml.Node]:
-    """The documents of `text`, as nodes with positions. Raises `Fault`."""
+def compose(text: str) -> list[tuple[yaml.Node, str]]:
+    """The documents of `text`: each as a node with positions, and its own part of the text. Raises `Fault`."""
     try:
-        return [node for node in yaml.compose_all(text, Loader=_Loader) if not _is_empty(node)]
+        loader = _Loader(text)
+        nodes = []
+        while loader.check_node():
+            nodes.append(loader.get_node())
+        edges = [*loader.starts, len(text)]
+        edges[0] = 0  # what stands above the first document belongs to it
+        parts = [text[start:end] for start, end in itertools.pairwise(edges)]
+        return [(node, part) for node, part in zip(nodes, parts, strict=True) if node and not _is_empty(node)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "not YAML"

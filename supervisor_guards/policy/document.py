@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ _RULE_KEYS = ("id", "when", "action", "reason", "explanation")
 _TEST_KEYS = ("payload", "context", "request", "expect", "reasons")
 _OUTCOMES = tuple(outcome.value for outcome in Outcome)
 _SUFFIXES = (".yaml", ".yml")
+_SEPARATOR = re.compile(r"\A---[ \t]*\r?\n")
+"""What parts a document from the one before it, and belongs to neither."""
 
 Fields = dict[str, tuple[yaml.Node, yaml.Node]]
 
@@ -80,9 +83,9 @@ def read_policies(text: str, file: str = "<policy>") -> list[Policy]:
         raise PolicyError(f"{file}: holds no policy; write `name`, `version`, `action` and `rules`")
     problems: list[str] = []
     policies = []
-    for node in nodes:
+    for node, part in nodes:
         reader = _Reader(file)
-        policy = reader.policy(node, text)
+        policy = reader.policy(node, text, part)
         problems += reader.problems
         if policy is not None:
             policies.append(policy)
@@ -122,8 +125,8 @@ class _Reader:
         self.problems: list[str] = []
         self._file = file
 
-    def policy(self, node: yaml.Node, text: str) -> Policy | None:
-        """The policy of a document's root, or None when there are problems."""
+    def policy(self, node: yaml.Node, text: str, part: str) -> Policy | None:
+        """The policy of a document's root in `text`, whose own text is `part`; None when there are problems."""
         fields = self._fields(node, "a policy", _DOCUMENT_KEYS, ("name", "version", "rules"))
         if fields is None:
             return None
@@ -146,6 +149,7 @@ class _Reader:
             hash=hashlib.sha256(document.encode("utf-8", "surrogatepass")).hexdigest(),
             file=self._file,
             line=line_of(node),
+            source=_SEPARATOR.sub("", part),
         )
 
     def _version(self, fields: Fields) -> str:

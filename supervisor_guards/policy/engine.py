@@ -68,6 +68,8 @@ class Policy:
     """SHA-256 of the document's text, in hexadecimal."""
     file: str = ""
     line: int = 0
+    source: str = field(default="", repr=False)
+    """The document's own text with the comments around it: what `read_policies` reads as this one policy again."""
 
     def __post_init__(self) -> None:
         judge = compile_rules([rule.condition for rule in self.rules], self.label)

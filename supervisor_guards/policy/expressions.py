@@ -8,6 +8,8 @@ unbounded: the limits are here, in `runtime` and in `patterns`.
 from __future__ import annotations
 
 import ast
+import os
+import threading
 import tokenize
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +23,10 @@ from supervisor_guards.policy.translate import Translator
 from supervisor_guards.policy.values import MarkerRead, RuleFailure, seal
 
 __all__ = ["Condition", "ExpressionError", "Failure", "compile_condition", "compile_rules"]
+
+_parsing = threading.Lock()
+"""Of one thread at a time: Python 3.11 and 3.12 keep one depth for all (https://github.com/python/cpython/issues/106905),
+and every Python the filters of warnings."""
 
 MAX_CHARACTERS = 4_000
 MAX_NODES = 400
@@ -92,7 +98,8 @@ def compile_condition(source: str) -> Condition:
         )
     # Parentheses let a condition go over several lines, as in a YAML block.
     wrapped = "\n" in text
-    tree = _parse(f"({text}\n)" if wrapped else text, text, wrapped)
+    with _parsing:
+        tree = _parse(f"({text}\n)" if wrapped else text, text, wrapped)
     translator = Translator()
     try:
         _check_size(tree)
@@ -116,6 +123,11 @@ def compile_rules(conditions: Sequence[Condition], name: str = "policy") -> Judg
 
     Its arguments must be sealed (`values.seal`), or be known to hold no marker.
     """
+    with _parsing:
+        return _compiled(conditions, name)
+
+
+def _compiled(conditions: Sequence[Condition], name: str) -> Judge:
     namespace = dict(NAMESPACE, _failure=_failure)
     body = ast.parse("_hits = []; _failures = []").body
     if any(condition.metered for condition in conditions):
@@ -128,7 +140,8 @@ def compile_rules(conditions: Sequence[Condition], name: str = "policy") -> Judg
     assert isinstance(function, ast.FunctionDef)
     function.body = body
     module = ast.fix_missing_locations(ast.Module([function], []))
-    exec(compile(module, f"<policy {name}>", "exec"), namespace)  # noqa: S102 - the tree holds checked nodes only
+    place = f"<policy {name!a}>"  # a name may hold what no file name does
+    exec(compile(module, place, "exec"), namespace)  # noqa: S102 - the tree holds checked nodes only
     return namespace["judge"]  # type: ignore[no-any-return]
 
 
@@ -199,3 +212,11 @@ def _check_names(text: str, wrapped: bool) -> None:
             line, column = token.start
             message = f"the name {token.string!r} is not ASCII; write ['{token.string}'] if it is a key"
             raise ExpressionError(message, line, column + 1 - (wrapped and line == 1))
+
+
+def _after_fork() -> None:
+    global _parsing
+    _parsing = threading.Lock()  # the parent's may be held by a thread that the child doesn't have
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,10 +11,22 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from supervisor_guards.embedded.errors import StoreUnavailable
-from supervisor_guards.service.api import actions, decisions, integrations, people, reviews, session
+from supervisor_guards.service.api import (
+    actions,
+    decisions,
+    description,
+    integrations,
+    metrics,
+    operations,
+    people,
+    policies,
+    reviews,
+    session,
+    webhooks,
+)
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.console.mounted import service_console
 from supervisor_guards.service.core import Service
@@ -21,8 +34,11 @@ from supervisor_guards.service.headers import HEADERS, SafeHeaders
 from supervisor_guards.service.problems import Problem, answer, problem_response
 from supervisor_guards.service.proxies import BelieveProxies
 from supervisor_guards.service.stopping import stop_signals
+from supervisor_guards.service.watching import Watch
 
 __all__ = ["create_app"]
+
+logger = logging.getLogger("supervisor_guards")
 
 _RETRY = {"Retry-After": "1"}
 
@@ -45,20 +61,24 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         finally:
             await opened.stop()
 
+    routes = [
+        *actions.routes,
+        *operations.routes,  # before those with an id in their place
+        *metrics.routes,
+        *reviews.routes,
+        *decisions.routes,
+        *integrations.routes,
+        *people.routes,
+        *session.routes,
+        *policies.routes,
+        *webhooks.routes,
+        *description.routes,
+        Mount("/console", service_console()),
+    ]
     return Starlette(
-        routes=[
-            Route("/healthz", _healthy),
-            Route("/readyz", _ready),
-            *actions.routes,
-            *reviews.routes,
-            *decisions.routes,
-            *integrations.routes,
-            *people.routes,
-            *session.routes,
-            Mount("/console", service_console()),
-        ],
-        # The identity header is gone before anything else, such as a log, can take it for the truth.
-        middleware=[Middleware(BelieveProxies), Middleware(SafeHeaders)],
+        routes=routes,
+        # The identity header is gone before anything can take it for the truth; the log outside reads none but the id.
+        middleware=[Middleware(Watch, routes=routes), Middleware(BelieveProxies), Middleware(SafeHeaders)],
         lifespan=lifespan,
         exception_handlers={
             Problem: problem_response,
@@ -69,18 +89,6 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
     )
 
 
-async def _healthy(request: Request) -> Response:
-    """The process answers."""
-    return answer({"status": "ok"})
-
-
-async def _ready(request: Request) -> Response:
-    """The process answers, and its database does."""
-    service: Service = request.app.state.service
-    await service.reading(service.store.anchor)
-    return answer({"status": "ok"})
-
-
 async def _http_error(_request: Request, error: Exception) -> Response:
     """What the router refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)
@@ -89,6 +97,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 async def _unavailable(_request: Request, error: Exception) -> Response:
     """The database failed: nothing was decided, and nothing is known of it. The text may name hosts: it is logged."""
+    logger.error("a request was answered 503: %s", error)
     return answer({"detail": "the database can't be reached: try again"}, 503, _RETRY)
 
 

@@ -16,6 +16,7 @@ _POSITIVE = (
     "max_body_bytes", "max_batch", "review_expires_seconds", "session_hours", "secret_overlap_seconds",
     "webhook_timeout_seconds", "webhook_attempts",
 )  # fmt: skip
+_CHOICES = {"metrics": ("loopback", "people", "everybody"), "log_format": ("text", "json")}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,12 @@ class ServiceConfig:
     redact: tuple[str, ...] = setting(
         (), "REDACT", "Further field names whose values are neither stored nor shown.", kind="list"
     )
+    metrics: str = setting(
+        "loopback", "METRICS", "Who may read `/metrics`: `loopback` (programs on the same machine, and people), "
+        "`people` (from the role viewer on), `everybody`."
+    )  # fmt: skip
+    log_format: str = setting("text", "LOG_FORMAT", "How the log is written: `text` or `json`.")
+    log_requests: bool = setting(True, "LOG_REQUESTS", "Whether each request has a line in the log.", kind="flag")
     faults: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     """What went wrong while these settings were read; part of `problems()`."""
 
@@ -110,6 +117,10 @@ class ServiceConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
                 found.append(f"{_named(name)}={value!r}: give a number greater than 0")
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                found.append(f"{_named(name)}={value!r}: choose one of {', '.join(choices)}")
         if self.per_minute < 0:
             found.append(f"{_named('per_minute')}={self.per_minute!r}: give a number of at least 0")
         if self.admin_token is not None and len(self.admin_token) < 20:

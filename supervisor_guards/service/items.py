@@ -6,16 +6,17 @@ import json
 from typing import Any
 
 from supervisor_guards.embedded.bundle import iso
-from supervisor_guards.embedded.rows import Review, StoredDecision
+from supervisor_guards.embedded.rows import DecisionRow, Review
 from supervisor_guards.service.integrations import StoredIntegration
 from supervisor_guards.service.people import StoredPerson
+from supervisor_guards.service.policies import StoredPolicy
 from supervisor_guards.service.reading import version_1_status
 from supervisor_guards.service.tokens import StoredToken
 
-__all__ = ["decision_item", "integration_item", "person_item", "review_item", "token_item"]
+__all__ = ["decision_item", "integration_item", "person_item", "policy_item", "review_item", "token_item"]
 
 
-def review_item(review: Review, decision: StoredDecision | None) -> dict[str, Any]:
+def review_item(review: Review, decision: DecisionRow | None) -> dict[str, Any]:
     """A review case. `status` is version 1's; from `state` on the keys are ours, and `state` knows more ends."""
     hits = decision.hits if decision is not None else ()
     return {
@@ -46,7 +47,7 @@ def review_item(review: Review, decision: StoredDecision | None) -> dict[str, An
     }
 
 
-def decision_item(row: StoredDecision) -> dict[str, Any]:
+def decision_item(row: DecisionRow) -> dict[str, Any]:
     """A decision, as `GET /v1/actions/recent` and `GET /v1/decisions/{id}` give it."""
     return {
         "action_id": row.action_id,
@@ -121,4 +122,23 @@ def token_item(row: StoredToken) -> dict[str, Any]:
         "created_at": iso(row.created_at),
         "expires_at": None if row.expires_at is None else iso(row.expires_at),
         "revoked_at": None if row.revoked_at is None else iso(row.revoked_at),
+    }
+
+
+def policy_item(row: StoredPolicy) -> dict[str, Any]:
+    """A version of a policy, without its text. `action_type`, the first of them, is version 1's."""
+    action_types = json.loads(row.action_types)
+    return {
+        "id": row.id,
+        "name": row.name,
+        "version": row.version,
+        "policy_version": row.label,
+        "action_type": action_types[0],
+        "action_types": action_types,
+        "active": row.active,
+        "hash": row.hash,
+        "created_at": iso(row.created_at),
+        "created_by": row.created_by,
+        "promoted_at": None if row.promoted_at is None else iso(row.promoted_at),
+        "retired_at": None if row.retired_at is None else iso(row.retired_at),
     }

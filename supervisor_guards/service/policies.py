@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import msgspec
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, select, text
 
 from supervisor_guards.embedded.parts import STARTER
 from supervisor_guards.embedded.store import Store
 from supervisor_guards.policy.document import load_policies, read_policies
 from supervisor_guards.policy.engine import Policy, PolicySet
 from supervisor_guards.service.schema import policies as table
+from supervisor_guards.service.schema import policy_actions
 
 logger = logging.getLogger("supervisor_guards")
 
-__all__ = ["PolicyConflict", "StoredPolicies", "StoredPolicy", "in_force"]
+__all__ = ["StoredPolicies", "StoredPolicy"]
+
+IN_FORCE = text("in_force")
+"""Of a row of `policy_actions`, in the words of its partial index."""
 
 
 class StoredPolicy(msgspec.Struct, frozen=True):
@@ -33,20 +38,19 @@ class StoredPolicy(msgspec.Struct, frozen=True):
     retired_at: int | None = None
 
     @property
+    def label(self) -> str:
+        """Name and version, as records carry them."""
+        return f"{self.name}@v{self.version}"
+
+    @property
     def active(self) -> bool:
         """Whether it is in force."""
         return self.promoted_at is not None and self.retired_at is None
 
-
-class PolicyConflict(ValueError):
-    """The name and version are taken by a document of other text."""
-
-
-def in_force(held: Connection) -> list[StoredPolicy]:
-    """The promoted versions, by name."""
-    promoted = and_(table.c.promoted_at.is_not(None), table.c.retired_at.is_(None))
-    found = held.execute(select(table).where(promoted).order_by(table.c.name)).mappings()
-    return [StoredPolicy(**row) for row in found]
+    def compiled(self) -> Policy:
+        """The policy at work. Raises `PolicyError` where this release doesn't take its text any more."""
+        (policy,) = read_policies(self.source, self.label)
+        return policy
 
 
 class StoredPolicies:
@@ -61,7 +65,8 @@ class StoredPolicies:
         self._starter = load_policies(STARTER)
         self._none = PolicySet()
         self._promoted: PolicySet | None = None
-        self._compiled: dict[str, list[Policy]] = {}
+        self._compiled: dict[str, tuple[StoredPolicy, Policy]] = {}
+        self._refreshing = threading.Lock()
         self.refresh()
 
     def current(self, *, shadow: bool = False) -> PolicySet:
@@ -70,16 +75,29 @@ class StoredPolicies:
             return self._promoted
         return self._starter if shadow else self._none
 
+    @property
+    def in_force(self) -> list[StoredPolicy]:
+        """The versions that judge, by name."""
+        return sorted((stored for stored, _ in self._compiled.values()), key=lambda one: (one.name, one.id))
+
     def refresh(self) -> bool:
         """Read what is in force; whether that has changed. Compiles only what is new."""
-        with self._store.reading() as held:
-            found = in_force(held)
-            ever = bool(found) or held.execute(select(table.c.id).limit(1)).first() is not None
-        compiled = {one.id: self._compiled.get(one.id) or read_policies(one.source, one.name) for one in found}
-        if compiled.keys() == self._compiled.keys() and (self._promoted is not None) is ever:
-            return False
-        self._compiled = compiled
-        self._promoted = PolicySet([policy for group in compiled.values() for policy in group]) if ever else None
-        labels = ", ".join(policy.label for group in compiled.values() for policy in group)
-        logger.info("policies in force: %s", labels or "none; shadow is judged by the starter policy")
+        # One at a time, reading included: whoever read first would else have the last word.
+        with self._refreshing, self._store.reading() as held:
+            found = set(held.execute(select(policy_actions.c.policy_id).where(IN_FORCE)).scalars())
+            ever = bool(found) or self._promoted is not None or _ever_promoted(held)
+            if found == self._compiled.keys() and (self._promoted is not None) is ever:
+                return False
+            fresh = select(table).where(table.c.id.in_(found - self._compiled.keys()))
+            stored = [StoredPolicy(**row) for row in held.execute(fresh).mappings()]
+            compiled = {known: pair for known, pair in self._compiled.items() if known in found}
+            compiled.update((one.id, (one, one.compiled())) for one in stored)
+            promoted = PolicySet([policy for _, policy in compiled.values()]) if ever else None
+            self._compiled, self._promoted = compiled, promoted
+        labels = ", ".join(one.label for one in self.in_force)
+        logger.info("policies in force: %s", labels or "none" if ever else "none; shadow is judged by the starter")
         return True
+
+
+def _ever_promoted(held: Connection) -> bool:
+    return held.execute(select(table.c.id).where(table.c.promoted_at.is_not(None)).limit(1)).first() is not None

@@ -14,6 +14,9 @@ ROLES: tuple[Role, ...] = ("viewer", "reviewer", "administrator")
 
 ANY_SCOPE = "*"
 
+CALLER = "supervisor_guards.caller"
+"""Where a request's scope has its principal, once it is known: the log names it."""
+
 
 class Integration(msgspec.Struct, frozen=True):
     """An application. It sees its own actions, reviews and evidence, of the action types in its scopes."""

@@ -30,9 +30,9 @@ def find_reviews(
 
     People see all. `before` is (resolved_at or id, id) of the last one of the page before.
     """
-    own = _own(reviews, caller)
+    seen = own(reviews, caller)
     if status is None or status == "pending":
-        query = select(reviews).where(*own).order_by(reviews.c.id.desc())
+        query = select(reviews).where(*seen).order_by(reviews.c.id.desc())
         if status is not None:
             query = query.where(reviews.c.status == status)
         if before is not None:
@@ -40,7 +40,7 @@ def find_reviews(
         return _reviews(held, query.limit(limit))
     found: list[Review] = []
     for one in RESOLVED.get(status, (status,)):
-        query = select(reviews).where(*own, reviews.c.status == one)
+        query = select(reviews).where(*seen, reviews.c.status == one)
         if before is None or before[0]:
             found += _reviews(held, _by_time(query, before).limit(limit))
         if one == "executed" and len(found) < limit:
@@ -71,7 +71,7 @@ def find_decisions(
     include_shadow: bool = True,
 ) -> list[StoredDecision]:
     """A page of decisions, newest first; people see all. `before` is the last one's `id` of the page before."""
-    query = queries.select_decisions().where(*_own(decisions, caller))
+    query = queries.select_decisions().where(*own(decisions, caller))
     if outcome is not None:
         query = query.where(*queries.equals("outcome", outcome))
     if not include_shadow:
@@ -87,7 +87,7 @@ def may_see(caller: Principal, app_id: str, action_type: str) -> bool:
     return not isinstance(caller, Integration) or (app_id == caller.id and caller.may(action_type))
 
 
-def _own(table: Table, caller: Principal) -> list[Any]:
+def own(table: Table, caller: Principal) -> list[Any]:
     """What `may_see` says, as conditions of a query."""
     if not isinstance(caller, Integration):
         return []

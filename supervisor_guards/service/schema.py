@@ -5,7 +5,7 @@ Times are microseconds since the epoch, UTC. Secrets are encrypted (`secrets`), 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
 VERSION = 1
 """What `sg_meta` says under `service` when these tables are current."""
@@ -31,7 +31,7 @@ integrations = Table(
     Column("revoked_at", BigInteger),
 )
 
-# Policy documents. Their text never changes; of all versions that claim an action type at most one is promoted.
+# Policy documents. Their text never changes.
 policies = Table(
     "sv_policies",
     metadata,
@@ -46,6 +46,24 @@ policies = Table(
     Column("promoted_at", BigInteger),
     Column("retired_at", BigInteger),
     Index("sv_policies_label", "name", "version", unique=True),
+    Index("sv_policies_created", "created_at", "id"),
+)
+
+# What each version judges. Of all that claim an action type one is in force: the database itself sees to it.
+policy_actions = Table(
+    "sv_policy_actions",
+    metadata,
+    Column("action_type", Text, primary_key=True),
+    Column("policy_id", Text, ForeignKey("sv_policies.id"), primary_key=True),
+    Column("in_force", Boolean, nullable=False),
+    Index("sv_policy_actions_policy", "policy_id"),
+    Index(
+        "sv_policy_actions_one",
+        "action_type",
+        unique=True,
+        sqlite_where=text("in_force"),
+        postgresql_where=text("in_force"),
+    ),
 )
 
 # Viewers, reviewers and administrators. Without a password they come through a trusted proxy, or by token. `login` is
@@ -98,6 +116,7 @@ windows = Table(
     Index("sv_windows_window", "window"),
 )
 
+# Who is told of events. A disabled one keeps its row: its deliveries name it.
 subscriptions = Table(
     "sv_subscriptions",
     metadata,
@@ -106,12 +125,22 @@ subscriptions = Table(
     Column("url", Text, nullable=False),
     Column("events", Text, nullable=False),
     Column("secret", Text, nullable=False),
+    Column("former_secret", Text),
+    Column("former_until", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("disabled_at", BigInteger),
+    Index("sv_subscriptions_created", "created_at", "id"),
+    Index(
+        "sv_subscriptions_active",
+        "id",
+        sqlite_where=text("disabled_at IS NULL"),
+        postgresql_where=text("disabled_at IS NULL"),
+    ),
 )
 
-# The outbox: written in the transaction of the event it tells of, delivered afterwards.
+# The outbox: written in the transaction of the event it tells of, delivered afterwards. A process that is at it
+# wrote its `lease`; `next_at` is then when others may take it over.
 deliveries = Table(
     "sv_deliveries",
     metadata,
@@ -123,10 +152,38 @@ deliveries = Table(
     Column("status", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_at", BigInteger, nullable=False),
+    Column("lease", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("answered_at", BigInteger),
     Column("answer", Text),
-    Index("sv_deliveries_due", "status", "next_at"),
+    Index(
+        "sv_deliveries_due",
+        "subscription_id",
+        "next_at",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
     Index("sv_deliveries_subscription", "subscription_id", "id"),
+    Index("sv_deliveries_status", "subscription_id", "status", "id"),
     sqlite_autoincrement=True,
+)
+
+# What `tallies` adds up, for the API's metrics.
+latencies = Table(
+    "sv_latencies",
+    metadata,
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("app_id", Text, primary_key=True),
+    Column("action_type", Text, primary_key=True),
+    Column("bucket", Integer, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+)
+
+approvals = Table(
+    "sv_approvals",
+    metadata,
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("app_id", Text, primary_key=True),
+    Column("action_type", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )

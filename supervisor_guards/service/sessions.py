@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -154,7 +154,7 @@ async def _recognised(request: Request) -> Person | None:
     return person
 
 
-async def _named(service: Service, names: tuple[str, ...]) -> Person:
+async def _named(service: Service, names: Sequence[str]) -> Person:
     header = service.config.identity_header
     if len(names) > 1 or not names[0]:
         raise Problem(400, f"the header {header} names {len(names)} people or nobody: the proxy has to send one name")

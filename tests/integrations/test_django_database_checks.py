@@ -75,7 +75,7 @@ def file(name: str = "audit.db", **others: Any) -> dict[str, Any]:
         ("E009", "records", {"audit": file()}, ["DATABASE='records'", "Choose one of audit, default, or give a URL"]),
         ("E010", "audit", {"audit": MYSQL}, ["is a database of mysql", "Name an alias of one of these"]),
         ("E010", "audit", {"audit": ORACLE}, ["is a database of oracle", "or remove DATABASE"]),
-        ("E011", "default", {}, ["each of the apps auth, contenttypes, sessions", "a SQLite file of its own"]),
+        ("E011", "default", {}, ["each of the apps admin, auth, contenttypes, sessions", "a SQLite file of its own"]),
         ("E011", "audit", {"audit": file(ATOMIC_REQUESTS=True)}, ["used by ATOMIC_REQUESTS too", "Name an alias"]),
         ("E011", "audit", {"audit": file(), "b": file()}, ["used by the alias 'b' too", "remove DATABASE"]),
         ("E012", "audit", {"audit": file("what?.db")}, ["the NAME '/srv/shop/what?.db'", "Give a path without '?'"]),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from tests.integrations.django_client import guarded
 
 from django.core.handlers.asgi import ASGIHandler  # isort: skip
 from django.core.handlers.wsgi import WSGIHandler  # isort: skip
-
-from tests.integrations.django_project import views
+from django.http import HttpRequest, HttpResponse  # isort: skip
+from django.urls import path as at  # isort: skip
+from django.views.decorators.csrf import csrf_exempt  # isort: skip
 
 POLICY = """
 name: all
@@ -32,6 +35,27 @@ VARIANTS = [
     "/free", "/free/", "//free", "/./free", "/x/../free", "/free%0A", "/free%00", "/%66ree", "/FREE", "/free;v=2",
     "/free%2F", "/free%3Fx", "/fre\u00e9",
 ]  # fmt: skip
+
+
+RAN: list[str | None] = []
+
+
+@csrf_exempt
+def free(request: HttpRequest) -> HttpResponse:
+    """Runs for whatever method it is asked by."""
+    RAN.append(request.method)
+    return HttpResponse("ran")
+
+
+urlpatterns = [at("free", free)]
+
+
+@contextlib.contextmanager
+def guarded_free(folder: Path, mode: str = "enforce") -> Iterator[Any]:
+    """The guard of a project that has nothing but `free`."""
+    RAN.clear()
+    with guarded(folder, mode, POLICY, root_urlconf=__name__, RULES=RULES) as guard:
+        yield guard
 
 
 def wsgi(method: str, path: str, **environ: Any) -> int:
@@ -95,19 +119,20 @@ HANDLERS = {"wsgi": wsgi, "asgi": asgi}
 
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "post", "PUT", "FOO", "OPTIONS"])
-def test_a_rule_without_a_method_is_for_every_one(method: str, handler: str, tmp_path: Path) -> None:
-    with guarded(tmp_path, "enforce", POLICY, RULES=RULES) as guard:
-        assert HANDLERS[handler](method, "/free") == 403
-        assert views.RAN == []
+@pytest.mark.parametrize("mode", ["shadow", "enforce"])
+def test_a_rule_without_a_method_is_for_every_one(mode: str, method: str, handler: str, tmp_path: Path) -> None:
+    with guarded_free(tmp_path, mode) as guard:
+        assert HANDLERS[handler](method, "/free") == (403 if mode == "enforce" else 200)
+        assert ([] if mode == "enforce" else [method.upper()]) == RAN
         assert [row.route for row in rows(guard)] == [f"{method.upper()} /free"]
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("path", VARIANTS)
 def test_no_spelling_of_a_path_gets_around_its_rule(path: str, handler: str, tmp_path: Path) -> None:
-    with guarded(tmp_path, "enforce", POLICY, RULES=RULES) as guard:
+    with guarded_free(tmp_path) as guard:
         status = HANDLERS[handler]("POST", path)
-        assert views.RAN == []
+        assert RAN == []
         assert len(rows(guard)) == (1 if status == 403 else 0)
 
 
@@ -122,7 +147,7 @@ def test_a_policy_sees_the_converted_parameter(path: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_a_prefix_of_the_deployment_changes_no_action(handler: str, tmp_path: Path) -> None:
-    with guarded(tmp_path, "enforce", POLICY, RULES=RULES) as guard:
+    with guarded_free(tmp_path) as guard:
         status = (
             wsgi("POST", "/free", SCRIPT_NAME="/x") if handler == "wsgi" else asgi("POST", "/x/free", root_path="/x")
         )
@@ -133,6 +158,6 @@ def test_a_prefix_of_the_deployment_changes_no_action(handler: str, tmp_path: Pa
 @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-Original-URL", "X-Rewrite-URL", "X-Supervisor-Bypass"])
 def test_no_header_switches_the_guard_off(name: str, tmp_path: Path) -> None:
     key = "HTTP_" + name.upper().replace("-", "_")
-    with guarded(tmp_path, "enforce", POLICY, RULES=RULES):
+    with guarded_free(tmp_path):
         assert wsgi("POST", "/free", **{key: "GET"}) == 403
         assert wsgi("POST", "/free", **{key: "/slashed/"}) == 403

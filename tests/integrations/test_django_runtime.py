@@ -101,11 +101,12 @@ class InThreads:
 
 
 @pytest.mark.parametrize("resolver", [None, by_header, aby_header])
-@pytest.mark.parametrize("place", [0, 4, 5])
+@pytest.mark.parametrize("place", ["outermost", "before ours", "after ours"])
 @pytest.mark.parametrize("path", ["/whole", "/loop"])
-def test_a_stack_of_threads_and_loop_is_guarded_alike(path: str, place: int, resolver: Any, tmp_path: Path) -> None:
+def test_a_stack_of_threads_and_loop_is_guarded_alike(path: str, place: str, resolver: Any, tmp_path: Path) -> None:
     middleware = list(settings.MIDDLEWARE)
-    middleware.insert(place, f"{HERE}.InThreads")
+    ours = middleware.index(OURS)
+    middleware.insert({"outermost": 0, "before ours": ours, "after ours": ours + 1}[place], f"{HERE}.InThreads")
     values = {"RULES": [rule(path, "body.amount")], "USER_RESOLVER": resolver}
     headers = {**JSON, "x-user": "u-1"}
     with guarded(tmp_path, "enforce", POLICY, root_urlconf=ODD, middleware=middleware, **values) as guard:
@@ -114,7 +115,7 @@ def test_a_stack_of_threads_and_loop_is_guarded_alike(path: str, place: int, res
         ]
         found = rows(guard)
     # A coroutine can't be awaited where the middleware runs in a thread, between two that know threads only.
-    unusable = resolver is aby_header and place == 5
+    unusable = resolver is aby_header and place == "after ours"
     assert statuses == ([400, 400] if unusable else [200, 403])
     assert {row.subject for row in found} == {None if resolver is None or unusable else "u-1"}
 

@@ -43,9 +43,9 @@ def cells(*statuses: int) -> dict[str, int]:
 
 
 PUBLIC = cells(200, 200, 200, 200, 200, 200, 200, 200)
-APPLICATIONS = cells(401, 200, 200, 403, 403, 403, 403, 403)
-"""Any integration, in its own name."""
-ITS_OWN = cells(401, 200, 404, 403, 403, 403, 403, 403)
+APPLICATIONS = cells(401, 200, 200, 401, 401, 401, 403, 401)
+"""Any integration, in its own name. Nothing but a bearer token counts here, as in version 1."""
+ITS_OWN = cells(401, 200, 404, 401, 401, 401, 403, 401)
 """The integration whose thing it is."""
 EVERYBODY = cells(401, 200, 200, 200, 200, 200, 200, 200)
 """Integrations see theirs in it, people see all."""
@@ -54,6 +54,9 @@ SEEN = cells(401, 200, 404, 200, 200, 200, 200, 200)
 REVIEWERS = cells(401, 403, 404, 403, 200, 200, 200, 200)
 ADMINISTRATORS = cells(401, 403, 403, 403, 403, 200, 403, 200)
 ADMINISTRATORS_MAKE = cells(401, 403, 403, 403, 403, 201, 403, 201)
+ADMINISTRATORS_SEND = cells(401, 403, 403, 403, 403, 202, 403, 202)
+ADMINISTRATORS_MISS = cells(401, 403, 403, 403, 403, 422, 403, 422)
+"""They may, and what they ask for can't be."""
 PEOPLE = cells(401, 403, 403, 200, 200, 200, 200, 200)
 SIGNED_IN = cells(401, 403, 403, 200, 200, 200, 403, 403)
 """People who sit at a browser."""
@@ -71,11 +74,17 @@ def _person() -> dict[str, Any]:
 ROWS = [
     Row("GET", "/healthz", PUBLIC),
     Row("GET", "/readyz", PUBLIC),
+    Row("GET", "/openapi.json", PUBLIC),
+    Row("GET", "/metrics", cells(200, 403, 403, 200, 200, 200, 200, 200)),
+    Row("GET", "/v1/metrics/summary", EVERYBODY),
+    Row("GET", "/v1/metrics/enforcement", EVERYBODY),
+    Row("GET", "/v1/decisions/export", ADMINISTRATORS),
     Row("GET", "/v1/capabilities", PUBLIC),
     Row("GET", "/v1/action-types", PUBLIC),
     # actions
     Row("POST", "/v1/actions/evaluate", APPLICATIONS, json=lambda: body(1)),
     Row("POST", "/v1/actions/evaluate/batch", APPLICATIONS, json=lambda: {"items": [body(1)]}),
+    Row("POST", "/v1/actions/results", APPLICATIONS, json=lambda: {"items": [{"id": "none", "result": "returned"}]}),
     Row("POST", "/v1/actions/{action_id}/result", ITS_OWN, "decision", lambda: {"result": "returned"}),
     # decisions
     Row("GET", "/v1/actions/recent", EVERYBODY, "decision"),
@@ -108,10 +117,38 @@ ROWS = [
     Row("POST", "/v1/session/password", SIGNED_IN, json=lambda: {"current": PASSWORD, "new": PASSWORD}),
     Row("GET", "/v1/tokens", PEOPLE),
     Row("POST", "/v1/tokens", SIGNED_IN_MAKE, json=lambda: {"label": "desk"}),
+    # policies
+    Row("POST", "/v1/policies", ADMINISTRATORS_MAKE, json=lambda: {"yaml_source": document()}),
+    Row("GET", "/v1/policies", PEOPLE),
+    Row("GET", "/v1/policies/bundle", EVERYBODY),
+    Row("GET", "/v1/policies/{policy_id}", PEOPLE, "policy"),
+    Row("POST", "/v1/policies/{policy_id}/promote", ADMINISTRATORS, "policy"),
+    Row("POST", "/v1/policies/{policy_id}/deactivate", ADMINISTRATORS, "promoted"),
+    Row("POST", "/v1/policies/{policy_id}/test", PEOPLE, "policy", lambda: {"payload": {}}),
+    Row("GET", "/v1/policies/{policy_id}/diff?against={policy_id}", PEOPLE, "policy"),
+    Row("GET", "/v1/policies/{policy_id}/replay", PEOPLE, "policy"),
+    Row("POST", "/v1/policies/{policy_id}/replay", PEOPLE, "policy"),
+    # webhooks
+    Row("POST", "/v1/webhooks", ADMINISTRATORS_MISS, json=lambda: {"url": "https://127.0.0.1/"}),
+    Row("GET", "/v1/webhooks", ADMINISTRATORS),
+    Row("GET", "/v1/webhooks/{webhook_id}", ADMINISTRATORS, "webhook"),
+    Row("POST", "/v1/webhooks/{webhook_id}/rotate-secret", ADMINISTRATORS, "webhook"),
+    Row("POST", "/v1/webhooks/{webhook_id}/disable", ADMINISTRATORS, "webhook"),
+    Row("POST", "/v1/webhooks/{webhook_id}/test", ADMINISTRATORS_SEND, "webhook"),
+    Row("GET", "/v1/webhooks/{webhook_id}/deliveries", ADMINISTRATORS, "webhook"),
+    Row("GET", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}", ADMINISTRATORS, "delivery"),
+    Row("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", ADMINISTRATORS_SEND, "delivery"),
     Row(
         "POST", "/v1/tokens/{token_id}/revoke", cells(401, 403, 403, 404, 404, 200, 404, 200), "token"
     ),
 ]  # fmt: skip
+
+
+def document() -> str:
+    """A policy for an action type that nobody asks for."""
+    name = new_name("principals.")
+    rule = "id: a\n    when: payload.x\n    action: deny\n    reason: a"
+    return f"name: {name}\nversion: 1\naction: {name}\nrules:\n  - {rule}\n"
 
 
 def question(needs: str) -> dict[str, Any]:

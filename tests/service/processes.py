@@ -42,13 +42,14 @@ def _serve(port: int, environment: dict[str, str]) -> None:
 class ServiceProcess:
     """A process of the service at `url` that listens on the same port whenever it is started."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, **environment: str) -> None:
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._environment = {
             "SUPERVISOR_DATABASE_URL": url,
             "SUPERVISOR_STATE_DIR": str(folder),
             "SUPERVISOR_ADMIN_TOKEN": ADMIN_TOKEN,
+            **environment,
         }
         self.start()
 

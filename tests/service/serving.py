@@ -11,7 +11,6 @@ import itertools
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,11 @@ from typing import Any
 import httpx
 import jwt
 import uvicorn
-from sqlalchemy import insert, select
 
-from supervisor_guards.embedded.rows import now_us
-from supervisor_guards.policy.document import read_policies
-from supervisor_guards.service import wakeups
 from supervisor_guards.service.app import create_app
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
-from supervisor_guards.service.schema import policies
+from supervisor_guards.service.versions import read_one
 
 ADMIN_TOKEN = "admin-token-of-these-tests"
 ADMIN = {"x-admin-token": ADMIN_TOKEN}
@@ -141,19 +136,8 @@ def two_processes(url: str, folder: Path, **settings: Any) -> Iterator[tuple[Run
 
 def put_in_force(service: Service, text: str) -> None:
     """The policy document `text` judges from now on, if nothing does yet."""
-    (read,) = read_policies(text)
-    values = {
-        "id": uuid.uuid4().hex, "name": read.name, "version": read.version, "hash": read.hash, "source": text,
-        "action_types": "[]", "created_at": now_us(), "created_by": "tests", "promoted_at": now_us(),
-    }  # fmt: skip
-
-    def work(held: Any, _note: Any) -> None:
-        if held.execute(select(policies.c.id)).first() is not None:
-            return
-        held.execute(insert(policies).values(values))
-        wakeups.tell(held, wakeups.POLICIES)
-
-    service.store.transact(work)
+    if not service.versions.list(1):
+        service.versions.create(read_one(text), "tests", promote=True)
     service.policies.refresh()
 
 

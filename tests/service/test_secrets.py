@@ -41,7 +41,8 @@ def use_everything(running: Running) -> dict[str, str]:
         program.headers["authorization"] = f"Bearer {made['token']}"
         program.get("/v1/people").raise_for_status()
         browser.post(f"/v1/tokens/{made['id']}/revoke").raise_for_status()
-        browser.post("/v1/session/password", json={"current": PASSWORD, "new": NEW}).raise_for_status()
+        changed = browser.post("/v1/session/password", json={"current": PASSWORD, "new": NEW}).raise_for_status()
+        known["second csrf token"] = browser.headers["x-csrf-token"] = changed.json()["csrf_token"]
         known["second session"] = browser.cookies[COOKIE]
         browser.delete("/v1/session").raise_for_status()
         for headers in ({"x-admin-token": "sga_wrong"}, {"authorization": "Bearer sgr_wrong"}):

@@ -70,7 +70,7 @@ async def evaluate(request: Request) -> Response:
     limit = service.config.max_body_bytes
     raw = await bodies.read(request, limit, most=SHADOW_BODIES * limit)
     if len(raw) > limit:
-        return answer(await service.reading(_too_large, raw, limit))
+        return _unjudged(service, await service.reading(_too_large, raw, limit))
     asked = bodies.decode(raw, Asked)
     dry_run = flag(request, "dry_run")
     wait = await service.limiter.take(integration)
@@ -78,7 +78,7 @@ async def evaluate(request: Request) -> Response:
         refused = _too_many(service, integration, wait)
         if not asked.shadow or asked.id is not None:  # a client of ours tells it again later
             raise refused
-        return answer(not_evaluated(None, refused.detail))
+        return _unjudged(service, not_evaluated(None, refused.detail))
     if dry_run:
         return answer(answer_of(_judged(service, integration, asked), asked, dry_run=True))
     try:
@@ -87,9 +87,14 @@ async def evaluate(request: Request) -> Response:
         if not asked.shadow or asked.id is not None:  # a client of ours tells it again later
             raise
         logger.error("a shadow decision is lost: %s", error)
-        given = not_evaluated(None, "the service can't reach its database")
+        return _unjudged(service, not_evaluated(None, "the service can't reach its database"))
     if isinstance(given, Problem):
         raise given
+    return answer(given)
+
+
+def _unjudged(service: Service, given: dict[str, Any]) -> Response:
+    service.instruments.dropped()
     return answer(given)
 
 
@@ -146,15 +151,17 @@ async def results(request: Request) -> Response:
     told = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Endings).items
     if len(told) > MAX_RESULTS:
         raise Problem(413, f"{len(told)} results in one request: at most {MAX_RESULTS} are taken")
-    noted = await service.reading(_note, service, integration.id, told)
+    noted = await service.reading(_note, service, integration, told)
     return answer({"noted": noted})
 
 
-def _note(service: Service, app_id: str, told: Sequence[Ending]) -> int:
+def _note(service: Service, integration: Integration, told: Sequence[Ending]) -> int:
     with service.store.reading() as held:
         known = decisions_of(held, [clean_text(one.id) for one in told])
     own: list[tuple[str, Result]] = [
-        (one.id, one.result) for one in told if one.id in known and known[one.id].app_id == app_id
+        (one.id, one.result)
+        for one in told
+        if (row := known.get(one.id)) is not None and reading.may_see(integration, row.app_id, row.action_type)
     ]
     unheard = [one for one in own if known[one[0]].result is None]
     if unheard:
@@ -188,6 +195,7 @@ async def _answers(
             continue
         if stored.case_id is not None and question.proceeds:
             await service.reading(service.store.mark_executed, verdict.row.action_id)
+        service.instruments.decided(verdict.row)
         given.append(answer_of(verdict, question, stored.case_id))
     return given
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from supervisor_guards.service import sessions
 from supervisor_guards.service.core import Service
-from supervisor_guards.service.principals import Integration, Principal
+from supervisor_guards.service.principals import CALLER, Integration, Principal
 from supervisor_guards.service.problems import Problem
 from supervisor_guards.service.tokens import PREFIX
 
@@ -24,16 +24,20 @@ def service_of(request: Request) -> Service:
 
 
 async def calling(request: Request) -> tuple[Service, Integration]:
-    """The service, and the integration that calls. Raises `Problem`: 401 for nobody, 403 for a person."""
+    """The service, and the integration that calls. Only a bearer token counts here.
+
+    Raises `Problem`: 401 without one, 403 for one of a person.
+    """
     service = service_of(request)
     header = request.headers.get("authorization")
     known = service.access.remembered(header)
     if known is None:
-        if header is None or _is_persons(header):
+        if header is not None and _is_persons(header):
             _, person = await administering(request)
-            if person is not None:
-                raise Problem(403, f"{person.label!r} is a person: an integration's own token does this")
+            assert person is not None  # whose token it is; one that is nobody's is refused
+            raise Problem(403, f"{person.label!r} is a person: an integration's own token does this")
         known = await service.reading(service.access.integration, header)
+    request.scope[CALLER] = known
     return service, known
 
 
@@ -44,22 +48,29 @@ async def administering(request: Request) -> tuple[Service, Principal | None]:
     bearer token, and a session or a proxy's word. Which one counts would be a guess.
     """
     service = service_of(request)
+    caller = await _recognised(request, service)
+    if caller is not None:
+        request.scope[CALLER] = caller
+    return service, caller
+
+
+async def _recognised(request: Request, service: Service) -> Principal | None:
     admin = request.headers.getlist("x-admin-token")
     bearer = [one for one in request.headers.getlist("authorization") if one[:6].lower() == "bearer"]
     browser = sessions.ambient(request)
     if len(admin) + len(bearer) + browser > 1:
         raise Problem(400, "more than one of X-Admin-Token, Authorization and a session was sent: send one of them")
     if admin:
-        return service, await service.reading(service.access.administrator, admin[0])
+        return await service.reading(service.access.administrator, admin[0])
     if bearer and _is_persons(bearer[0]):
         person = await service.reading(service.tokens.holder, bearer[0][7:].strip())
         if person is None:
             raise Problem(401, "token not found, expired or revoked", {"WWW-Authenticate": "Bearer"})
-        return service, person
+        return person
     if bearer:
         known = service.access.remembered(bearer[0])
-        return service, known or await service.reading(service.access.integration, bearer[0])
-    return service, await sessions.principal_of(request)
+        return known or await service.reading(service.access.integration, bearer[0])
+    return await sessions.principal_of(request)
 
 
 async def anybody(request: Request) -> tuple[Service, Principal]:

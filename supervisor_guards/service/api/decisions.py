@@ -19,7 +19,7 @@ from supervisor_guards.service.items import decision_item
 from supervisor_guards.service.principals import Principal
 from supervisor_guards.service.problems import Problem, answer
 
-CAPABILITIES = ("batch", "long_poll", "redeem", "result", "results")
+CAPABILITIES = ("batch", "long_poll", "redeem", "result", "results", "bundle")
 
 
 async def capabilities(request: Request) -> Response:

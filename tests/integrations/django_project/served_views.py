@@ -52,12 +52,12 @@ def note(request: HttpRequest, name: str) -> None:
 
 
 class _Ran(threading.local):
-    """The contract's views note their names in a list; who asked is known while the request is served."""
+    """The contract's views note in a list what they saw; who asked is known while the request is served."""
 
     request: Any = None
 
-    def append(self, name: str) -> None:
-        note(self.request, name)
+    def append(self, seen: contract.Seen) -> None:
+        note(self.request, seen.name)
 
 
 def _noting(view: Any) -> Any:

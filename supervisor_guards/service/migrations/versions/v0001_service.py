@@ -41,6 +41,22 @@ def upgrade() -> None:
         sa.Column("retired_at", sa.BigInteger),
     )
     op.create_index("sv_policies_label", "sv_policies", ["name", "version"], unique=True)
+    op.create_index("sv_policies_created", "sv_policies", ["created_at", "id"])
+    op.create_table(
+        "sv_policy_actions",
+        sa.Column("action_type", sa.Text, primary_key=True),
+        sa.Column("policy_id", sa.Text, sa.ForeignKey("sv_policies.id"), primary_key=True),
+        sa.Column("in_force", sa.Boolean, nullable=False),
+    )
+    op.create_index("sv_policy_actions_policy", "sv_policy_actions", ["policy_id"])
+    op.create_index(
+        "sv_policy_actions_one",
+        "sv_policy_actions",
+        ["action_type"],
+        unique=True,
+        sqlite_where=sa.text("in_force"),
+        postgresql_where=sa.text("in_force"),
+    )
     op.create_table(
         "sv_people",
         sa.Column("id", sa.Text, primary_key=True),
@@ -86,9 +102,19 @@ def upgrade() -> None:
         sa.Column("url", sa.Text, nullable=False),
         sa.Column("events", sa.Text, nullable=False),
         sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("former_secret", sa.Text),
+        sa.Column("former_until", sa.BigInteger),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("created_by", sa.Text, nullable=False),
         sa.Column("disabled_at", sa.BigInteger),
+    )
+    op.create_index("sv_subscriptions_created", "sv_subscriptions", ["created_at", "id"])
+    op.create_index(
+        "sv_subscriptions_active",
+        "sv_subscriptions",
+        ["id"],
+        sqlite_where=sa.text("disabled_at IS NULL"),
+        postgresql_where=sa.text("disabled_at IS NULL"),
     )
     op.create_table(
         "sv_deliveries",
@@ -100,10 +126,33 @@ def upgrade() -> None:
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_at", sa.BigInteger, nullable=False),
+        sa.Column("lease", sa.Text),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("answered_at", sa.BigInteger),
         sa.Column("answer", sa.Text),
         sqlite_autoincrement=True,
     )
-    op.create_index("sv_deliveries_due", "sv_deliveries", ["status", "next_at"])
+    op.create_index(
+        "sv_deliveries_due",
+        "sv_deliveries",
+        ["subscription_id", "next_at"],
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
+    )
     op.create_index("sv_deliveries_subscription", "sv_deliveries", ["subscription_id", "id"])
+    op.create_index("sv_deliveries_status", "sv_deliveries", ["subscription_id", "status", "id"])
+    op.create_table(
+        "sv_latencies",
+        sa.Column("minute", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("app_id", sa.Text, primary_key=True),
+        sa.Column("action_type", sa.Text, primary_key=True),
+        sa.Column("bucket", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "sv_approvals",
+        sa.Column("minute", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("app_id", sa.Text, primary_key=True),
+        sa.Column("action_type", sa.Text, primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
