@@ -15,6 +15,7 @@ from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
 from supervisor_guards._model import Result, ReviewState
 from supervisor_guards.embedded import transitions
 from supervisor_guards.embedded.errors import ReviewNotFound
+from supervisor_guards.embedded.figures import Figure, figures_of
 from supervisor_guards.embedded.rollups import COUNT_KEYS, MINUTE_US, RollUps, percentiles
 from supervisor_guards.embedded.rows import (
     COLUMNS,
@@ -260,6 +261,12 @@ class MemoryStore:
             Total(**{**dict(zip(by, group, strict=True)), **{name: groups[group][name] for name in names}})
             for group in sorted(groups)
         ]
+
+    def figures(self, since: int, step: int) -> list[Figure]:
+        """Counts by spans of `step` minutes, from the one of `since` on."""
+        with self._lock:
+            sums = list(self._sums.counts.items())
+        return figures_of(((dict(zip(COUNT_KEYS, key, strict=True)), count) for key, count in sums), since, step)
 
     def rule_totals(self, since: int, action_type: str | None = None) -> list[RuleTotal]:
         """Hits by rule, most first."""

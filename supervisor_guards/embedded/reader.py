@@ -11,6 +11,7 @@ from supervisor_guards.embedded.anchors import Anchor
 from supervisor_guards.embedded.authenticity import authentic
 from supervisor_guards.embedded.connections import Connections
 from supervisor_guards.embedded.evidence import Sealer
+from supervisor_guards.embedded.figures import Figure, figures
 from supervisor_guards.embedded.rows import (
     Percentiles,
     RuleTotal,
@@ -81,6 +82,11 @@ class Reader:
         check_groups(by)
         with self._connections.reading() as held:
             return queries.totals(held, since, by)
+
+    def figures(self, since: int, step: int) -> list[Figure]:
+        """Counts by spans of `step` minutes, from the one of `since` on, with what was enforced apart."""
+        with self._connections.reading() as held:
+            return figures(held, since, step)
 
     def rule_totals(self, since: int, action_type: str | None = None) -> list[RuleTotal]:
         """Hits by rule from the minute of `since` on, most first."""

@@ -1,0 +1,134 @@
+"""The first page: what was observed, what was enforced, who waits, and how long deciding takes; roll-ups alone."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from supervisor_guards._desk import Desk, ReviewQuery
+from supervisor_guards._model import MODES
+from supervisor_guards.embedded.figures import Figure
+from supervisor_guards.embedded.rollups import MINUTE_US
+from supervisor_guards.embedded.rows import RuleTotal, now_us
+from supervisor_guards.service.console.chart import stacked
+from supervisor_guards.service.console.statistics import ENFORCED, OBSERVED, Side, sides, spans_of
+from supervisor_guards.service.console.visits import Visit
+from supervisor_guards.service.console.wording import IN_A_LIST, span, text, word
+from supervisor_guards.service.problems import Problem
+
+if TYPE_CHECKING:
+    from supervisor_guards.embedded.memory import MemoryStore
+    from supervisor_guards.embedded.store import Store
+
+__all__ = ["routes"]
+
+WINDOWS = {"1h": (60, 1), "24h": (1_440, 30), "7d": (10_080, 180), "30d": (43_200, 720)}
+"""Minutes, and minutes of one column."""
+_NAMES = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+_ROWS = 100
+_RULES = 3
+
+
+async def show(visit: Visit) -> Response:
+    """The overview of a window."""
+    window = visit.asked.get("window", "24h")
+    if window not in WINDOWS:
+        raise Problem(422, f"window {window[:40]!r}: choose one of {', '.join(WINDOWS)}")
+    return await visit.page("overview.html", await visit.reading(_overview, visit, window))
+
+
+def _overview(visit: Visit, window: str) -> dict[str, Any]:
+    desk, store = visit.source.desk(), visit.source.store()
+    values = {
+        "here": "overview",
+        "window": window,
+        "window_name": _NAMES[window],
+        "windows": _NAMES,
+        **_waiting(desk),
+    }
+    return {**values, "figures": None if store is None else _figures(store, window)}
+
+
+def _waiting(desk: Desk) -> dict[str, Any]:
+    """How many reviews wait, and since when the oldest does."""
+    waiting = desk.waiting()
+    oldest = desk.find_reviews(ReviewQuery(status="pending"), 1, oldest_first=True).rows if waiting else ()
+    age = span(now_us() - oldest[0].created_at) if oldest else None
+    return {"waiting": waiting, "oldest": oldest[0].action_id if oldest else None, "oldest_age": age}
+
+
+def _figures(store: Store | MemoryStore, window: str) -> dict[str, Any]:
+    minutes, step = WINDOWS[window]
+    now = now_us()
+    last = now // MINUTE_US
+    first = last - last % step - minutes + step
+    since = first * MINUTE_US
+    found = store.figures(since, step)
+    observed, enforced = sides(found)
+    return {
+        "any": bool(found),
+        "observed": _side(observed, found, OBSERVED, first, step, minutes // step),
+        "enforced": _side(enforced, found, ENFORCED, first, step, minutes // step),
+        "latency": [(word(mode), store.latency(since, mode=mode)) for mode in MODES],
+        "dropped": store.dropped(since),
+        "since": since,
+        **_by_action(found, store.rule_totals(since)),
+    }
+
+
+def _side(
+    side: Side, found: Sequence[Figure], kinds: Sequence[str], first: int, step: int, columns: int
+) -> dict[str, Any]:
+    chart = stacked(spans_of(found, enforced=side.enforced), kinds, first, step, columns)
+    return {"total": side.total, "chart": chart.values(), **_rates(side)}
+
+
+def _rates(side: Side) -> dict[str, Any]:
+    return {
+        "judged": side.judged,
+        "refused": side.refused,
+        "rate": side.rate,
+        "between": side.between,
+        "counts": side.counts,
+    }
+
+
+def _by_action(found: Sequence[Figure], hits: Sequence[RuleTotal]) -> dict[str, Any]:
+    """A row for each action type, route, mode and side, the busiest first, with the rules that hit most."""
+    groups: dict[tuple[str, str, str, bool], list[Figure]] = defaultdict(list)
+    for one in found:
+        groups[one.action_type, one.route, one.mode, one.enforced].append(one)
+    rules: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for hit in hits:
+        if hit.verdict != "allow":
+            rules[hit.action_type, hit.mode][hit.rule_id] += hit.count
+    rows = []
+    for (action_type, route, mode, is_enforced), figures in groups.items():
+        side = sides(figures)[is_enforced]
+        top = rules[action_type, mode].most_common(_RULES)
+        rows.append(
+            {
+                "action_type": text(action_type, IN_A_LIST),
+                "asked": action_type,
+                "route": text(route, IN_A_LIST),
+                "asked_route": route,
+                "mode": word(mode),
+                "asked_mode": mode,
+                "enforced": is_enforced,
+                "total": side.total,
+                "rules": [(text(rule, IN_A_LIST), rule, count) for rule, count in top],
+                **_rates(side),
+            }
+        )
+    rows.sort(key=_busiest)
+    return {"rows": rows[:_ROWS], "left_out": max(0, len(rows) - _ROWS)}
+
+
+def _busiest(row: dict[str, Any]) -> tuple[Any, ...]:
+    return -row["total"], row["action_type"], row["route"], row["mode"]
+
+
+routes = [("/", "GET", show)]
