@@ -173,7 +173,7 @@ class Desk(msgspec.Struct):
     action_types: list[str]
     routes: list[str]
     rules: list[str]
-    span: tuple[int, int] | None
+    span: list[int] | None
     recorded: list[bool]
 
 

@@ -95,7 +95,8 @@ def test_flasks_commands_ask_the_service_too(running: Running, shop: Caller, wai
     def told(*words: str) -> str:
         return runner.invoke(args=["supervisor-guards", *words]).output
 
-    assert all(one in told("reviews") for one in waiting)
+    listing = told("reviews")
+    assert all(one in listing for one in waiting), listing
     assert f"approved by {name}" in told("approve", waiting[0])
     assert f"rejected by {name}" in told("reject", waiting[1], "--notes", "no")
     assert all(one in told("decisions") for one in waiting)
