@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 from supervisor_guards._model import Hit
 from supervisor_guards.embedded.rows import DecisionRow, now_us
+from supervisor_guards.service.versions import read_one
 from tests.service.doors import person, quick
-from tests.service.serving import Caller, Running, body, serving
+from tests.service.serving import POLICY, Caller, Running, body, serving
 
+_versions = itertools.count(2)
 HOUR_US = 3_600_000_000
 _KINDS: tuple[tuple[str, str, str, int], ...] = (
     ("refund", "POST /refunds/{order_id}", "enforce", 40),
@@ -79,6 +82,13 @@ class Scene:
         with self.shop.client(self.running.base_url) as http:
             answer = http.post("/v1/actions/evaluate", json=body(amount, action_type, **fields))
             return answer.raise_for_status().json()  # type: ignore[no-any-return]
+
+    def new_policy(self) -> str:
+        """The id of a further version of the policy, which nobody has promoted."""
+        text = POLICY.replace("version: 1", f"version: {next(_versions)}").replace(
+            "payload.amount > 100", "payload.amount > 90"
+        )
+        return self.running.service.versions.create(read_one(text), "tests").policy.id
 
     def seed(self, count: int = 2_000) -> None:
         """A day of decisions, and some reviews that wait."""

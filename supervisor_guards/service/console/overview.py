@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
 
-__all__ = ["routes"]
+__all__ = ["WINDOWS", "overview_of", "routes"]
 
 WINDOWS = {"1h": (60, 1), "24h": (1_440, 30), "7d": (10_080, 180), "30d": (43_200, 720)}
 """Minutes, and minutes of one column."""
@@ -42,15 +42,19 @@ async def show(visit: Visit) -> Response:
 
 
 def _overview(visit: Visit, window: str) -> dict[str, Any]:
-    desk, store = visit.source.desk(), visit.source.store()
-    values = {
+    return overview_of(visit.source.desk(), visit.source.store(), window)
+
+
+def overview_of(desk: Desk, store: Store | MemoryStore | None, window: str) -> dict[str, Any]:
+    """What the page shows; `figures` is None where the roll-ups are kept elsewhere."""
+    return {
         "here": "overview",
         "window": window,
         "window_name": _NAMES[window],
         "windows": _NAMES,
+        "figures": None if store is None else _figures(store, window),
         **_waiting(desk),
     }
-    return {**values, "figures": None if store is None else _figures(store, window)}
 
 
 def _waiting(desk: Desk) -> dict[str, Any]:
