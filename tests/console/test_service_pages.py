@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator
 
@@ -117,3 +118,18 @@ def test_another_sites_page_can_not_sign_anybody_in(shown: Scene) -> None:
     )
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
+
+
+def test_what_was_recorded_is_replayed_as_it_goes_and_as_a_page(shown: Scene) -> None:
+    made = shown.new_policy()
+    ids = [shown.ask(amount, shadow=True)["id"] for amount in (1, 2, 3)]
+    shown.ask(95, shadow=True)
+    with signed_in(shown, "viewer") as http:
+        page = http.get(f"/policies/{made}/replay?window=24h")
+        assert page.status_code == 200
+        assert "would be the same" in page.text
+        lines = http.get(f"/policies/{made}/replay", headers={"accept": "application/x-ndjson"}).text.splitlines()
+        found = [json.loads(line) for line in lines]
+        assert found[0]["expected"] >= found[0]["done"] >= len(ids)
+        assert "would be the same" in found[-1]["html"]
+        assert http.get(f"/policies/{made}/replay?window=1y").status_code == 422

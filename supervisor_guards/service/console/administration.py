@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from starlette.responses import Response
 
 from supervisor_guards.embedded.schema import events
@@ -18,6 +18,7 @@ from supervisor_guards.service.core import Service
 __all__ = ["routes"]
 
 _PAGE = 100
+_LOOKED_THROUGH = 20_000
 
 
 async def show(visit: Visit) -> Response:
@@ -29,7 +30,7 @@ async def show(visit: Visit) -> Response:
 
 
 def _all(service: Service, before: int | None) -> dict[str, Any]:
-    acts = acts_of(service, before)
+    acts, older = acts_of(service, before)
     return {
         "here": "administration",
         "first": before is None,
@@ -55,20 +56,22 @@ def _all(service: Service, before: int | None) -> dict[str, Any]:
             for one in service.people.list()
         ],
         "acts": acts,
-        "older": acts[-1]["id"] if len(acts) == _PAGE else None,
+        "older": older,
     }
 
 
-def acts_of(service: Service, before: int | None) -> list[dict[str, Any]]:
-    """A page of what administrators did, the newest first, from the evidence log."""
-    query = select(events).where(events.c.kind == "act").order_by(events.c.id.desc()).limit(_PAGE)
-    if before is not None:
-        query = query.where(events.c.id < before)
+def acts_of(service: Service, before: int | None) -> tuple[list[dict[str, Any]], int | None]:
+    """What administrators did, the newest first, and where older ones begin; from the evidence log.
+
+    No index knows acts from what happened to actions: a page looks through `_LOOKED_THROUGH` events at most.
+    """
     with service.store.reading() as held:
-        found = held.execute(query).all()
-    return [
+        end = before or (held.execute(select(func.max(events.c.id))).scalar() or 0) + 1
+        low = max(0, end - _LOOKED_THROUGH)
+        query = select(events).where(events.c.kind == "act", events.c.id < end, events.c.id >= low)
+        found = held.execute(query.order_by(events.c.id.desc()).limit(_PAGE)).all()
+    acts = [
         {
-            "id": row.id,
             "time": row.time,
             "who": text(row.actor, IN_A_LIST),
             "what": text(row.action_id, IN_A_LIST),
@@ -76,6 +79,7 @@ def acts_of(service: Service, before: int | None) -> list[dict[str, Any]]:
         }
         for row in found
     ]
+    return acts, found[-1].id if len(found) == _PAGE else low or None
 
 
 routes = [("/administration", "GET", show)]

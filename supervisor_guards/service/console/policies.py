@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from supervisor_guards.policy.document import PolicyError
-from supervisor_guards.service.console import showing
+from supervisor_guards.service.console import pages, showing
 from supervisor_guards.service.console.service_source import ServiceSource
 from supervisor_guards.service.console.visits import Visit
 from supervisor_guards.service.console.wording import IN_A_LIST, mark, path, text
@@ -17,11 +18,16 @@ from supervisor_guards.service.core import Service
 from supervisor_guards.service.differences import difference, rule_item
 from supervisor_guards.service.policies import StoredPolicy
 from supervisor_guards.service.problems import Problem
+from supervisor_guards.service.replaying import WINDOWS, Replay
 from supervisor_guards.service.versions import PolicyNotFound, failures_of
 
 __all__ = ["routes"]
 
 _PAGE = 50
+_LINES = "application/x-ndjson"
+_WITHOUT_SCRIPT = 5_000
+"""Decisions of a replay that answers with a page."""
+_NAMES = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 
 
 async def versions(visit: Visit) -> Response:
@@ -42,6 +48,52 @@ async def attempt(visit: Visit) -> Response:
     tried |= await visit.reading(_tried, shown["stored"], tried["payload"], tried["context"])
     status = 422 if tried["fault"] else 200
     return await visit.page("policy.html", {**shown, "tried": tried, "failures": None}, status)
+
+
+async def replay(visit: Visit) -> Response:
+    """What the version would have said to what was recorded: as it goes for a script, else of the newest ones."""
+    window = visit.asked.get("window", "24h")
+    if window not in WINDOWS:
+        raise Problem(422, f"window {window[:40]!r}: choose one of {', '.join(WINDOWS)}")
+    shown = await _shown(visit)
+    stored: StoredPolicy = shown["stored"]
+    service = _service(visit)
+    if _LINES in visit.request.headers.get("accept", ""):
+        going = Replay(service.store, stored.compiled(), window)
+        return StreamingResponse(_going(visit, going), headers=pages.HEADERS, media_type=_LINES)
+    limited = Replay(service.store, stored.compiled(), window, _WITHOUT_SCRIPT)
+    while await service.comparing(limited.step) is not None:
+        pass
+    values = {**shown, "result": _result(limited), "limit": _WITHOUT_SCRIPT}
+    return await visit.page("replayed.html", values)
+
+
+async def _going(visit: Visit, going: Replay) -> AsyncIterator[bytes]:
+    """A line for each page that was judged, and one with the result; it ends where the browser goes away."""
+    service = _service(visit)
+    expected = await service.reading(going.expected)
+    while (done := await service.comparing(going.step)) is not None:
+        yield msgspec.json.encode({"done": done, "expected": max(expected, done)}) + b"\n"
+        if service.wakeups.ending:
+            return
+    values = {"result": _result(going), "limit": None}
+    html = pages.fragment(visit.request, "replay_result.html", values)
+    yield msgspec.json.encode({"html": html}) + b"\n"
+
+
+def _result(done: Replay) -> dict[str, Any]:
+    found = done.result()
+    differing = [
+        {
+            "action_id": one["action_id"],
+            "action_type": text(one["action_type"], IN_A_LIST),
+            "before": mark(one["recorded"]["decision"]),
+            "after": mark(one["replayed"]["decision"]),
+            "reasons": text(", ".join(one["replayed"]["reasons"]), IN_A_LIST),
+        }
+        for one in found["divergences"]
+    ]
+    return {**found, "divergences": differing}
 
 
 async def promote(visit: Visit) -> Response:
@@ -103,6 +155,7 @@ def _version(service: Service, visit: Visit) -> dict[str, Any]:
         "failing": [text(failure) for failure in failures_of([policy])],
         "differs": differs,
         "others": [_row(one) for one in service.versions.list(_PAGE, action_type=policy.actions[0])],
+        "windows": [(name, _NAMES.get(name, name)) for name in WINDOWS],
         "may_promote": visit.visitor.at_least("administrator") and not stored.active,
     }
 
@@ -158,6 +211,7 @@ def _cursor(given: str | None) -> tuple[int, str] | None:
 routes = [
     ("/policies", "GET", versions),
     ("/policies/{policy_id}", "GET", one),
+    ("/policies/{policy_id}/replay", "GET", replay),
     ("/policies/{policy_id}/try", "POST", attempt),
     ("/policies/{policy_id}/promote", "POST", promote),
 ]
