@@ -14,7 +14,7 @@ from supervisor_guards.embedded.schema import counts, latencies, rule_counts
 __all__ = ["Figure", "Span", "spans", "spans_of"]
 
 Shown = Literal["allow", "review", "deny", "unavailable", "unknown"]
-Sums = Iterable[tuple[Mapping[str, Any], int]]
+Sums = Iterable[tuple[Mapping[Any, Any], int]]
 """Columns of roll-ups, and their count."""
 
 
@@ -49,7 +49,7 @@ def spans(connection: Connection, first: int, until: int, step: int) -> list[Spa
         minute = table.c.minute
         keys = ((minute - minute % step).label("span"), *(table.c[name] for name in names))
         query = select(*keys, func.sum(table.c.count).label("count")).where(minute >= first, minute < until)
-        return [(row, int(row["count"])) for row in connection.execute(query.group_by(*keys)).mappings()]
+        return [(dict(row), int(row["count"])) for row in connection.execute(query.group_by(*keys)).mappings()]
 
     return _spans(
         of(counts, "action_type", "route", "mode", "enforced", "outcome", "would_have", "status"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from supervisor_guards._desk import Desk
 from supervisor_guards.policy.engine import PolicySet
 from supervisor_guards.service import wakeups
-from supervisor_guards.service.console.sources import PolicyText
+from supervisor_guards.service.console.sources import PolicyText, Section
 from supervisor_guards.service.schema import policies as table
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ServiceSource:
     """The record of `service`."""
 
     patience = 60.0
-    sections = (
+    sections: Sequence[Section] = (
         ("policies", "/policies", "Policies", "viewer"),
         ("administration", "/administration", "Administration", "administrator"),
     )

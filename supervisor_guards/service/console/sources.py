@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
 
-__all__ = ["GuardSource", "PolicyText", "Source"]
+__all__ = ["GuardSource", "PolicyText", "Section", "Source"]
 
 T = TypeVar("T")
 _THREADS = 4
