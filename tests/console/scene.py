@@ -24,6 +24,12 @@ _KINDS: tuple[tuple[str, str, str, int], ...] = (
     ("delete_account", "DELETE /accounts/{id}", "shadow", 8),
     ("send_email", "", "shadow", 7),
 )
+_PEOPLE = {
+    "viewer": ("viewer", "vera"),
+    "reviewer": ("reviewer", "dana"),
+    "administrator": ("administrator", "alex"),
+    "colleague": ("reviewer", "robin"),
+}
 _RULES = {"deny": ("amount-cap", "amount-exceeds-cap"), "review": ("large-amount", "amount-needs-a-look")}
 
 
@@ -69,8 +75,7 @@ class Scene:
     def __init__(self, running: Running) -> None:
         self.running = running
         self.shop: Caller = running.integration()
-        self.people = {role: person(running, role).name for role in ("viewer", "reviewer", "administrator")}
-        self.people["colleague"] = person(running, "reviewer").name
+        self.people = {part: person(running, role, name=name).name for part, (role, name) in _PEOPLE.items()}
 
     @property
     def address(self) -> str:
