@@ -15,8 +15,15 @@ from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
 from supervisor_guards._model import Result, ReviewState
 from supervisor_guards.embedded import transitions
 from supervisor_guards.embedded.errors import ReviewNotFound
-from supervisor_guards.embedded.figures import Figure, figures_of
-from supervisor_guards.embedded.rollups import COUNT_KEYS, MINUTE_US, RollUps, percentiles
+from supervisor_guards.embedded.figures import Span, spans_of
+from supervisor_guards.embedded.rollups import (
+    COUNT_KEYS,
+    LATENCY_KEYS,
+    MINUTE_US,
+    RULE_KEYS,
+    RollUps,
+    percentiles,
+)
 from supervisor_guards.embedded.rows import (
     COLUMNS,
     DecisionRow,
@@ -262,11 +269,18 @@ class MemoryStore:
             for group in sorted(groups)
         ]
 
-    def figures(self, since: int, step: int) -> list[Figure]:
-        """Counts by spans of `step` minutes, from the one of `since` on."""
+    def spans(self, first: int, until: int, step: int) -> list[Span]:
+        """The roll-ups by spans of `step` minutes, from the minute `first` to before `until`."""
         with self._lock:
-            sums = list(self._sums.counts.items())
-        return figures_of(((dict(zip(COUNT_KEYS, key, strict=True)), count) for key, count in sums), since, step)
+            sums = [
+                [(dict(zip(keys, key, strict=True)), count) for key, count in found.items()]
+                for keys, found in (
+                    (COUNT_KEYS, self._sums.counts),
+                    (RULE_KEYS, self._sums.rules),
+                    (LATENCY_KEYS, self._sums.latencies),
+                )
+            ]
+        return spans_of(sums[0], sums[1], sums[2], first, until, step)
 
     def rule_totals(self, since: int, action_type: str | None = None) -> list[RuleTotal]:
         """Hits by rule, most first."""

@@ -11,7 +11,7 @@ from supervisor_guards.embedded.anchors import Anchor
 from supervisor_guards.embedded.authenticity import authentic
 from supervisor_guards.embedded.connections import Connections
 from supervisor_guards.embedded.evidence import Sealer
-from supervisor_guards.embedded.figures import Figure, figures
+from supervisor_guards.embedded.figures import Span, spans
 from supervisor_guards.embedded.rows import (
     Percentiles,
     RuleTotal,
@@ -83,10 +83,10 @@ class Reader:
         with self._connections.reading() as held:
             return queries.totals(held, since, by)
 
-    def figures(self, since: int, step: int) -> list[Figure]:
-        """Counts by spans of `step` minutes, from the one of `since` on, with what was enforced apart."""
+    def spans(self, first: int, until: int, step: int) -> list[Span]:
+        """The roll-ups by spans of `step` minutes, from the minute `first` to before `until`."""
         with self._connections.reading() as held:
-            return figures(held, since, step)
+            return spans(held, first, until, step)
 
     def rule_totals(self, since: int, action_type: str | None = None) -> list[RuleTotal]:
         """Hits by rule from the minute of `since` on, most first."""

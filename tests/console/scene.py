@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 from supervisor_guards._model import Hit
 from supervisor_guards.embedded.rows import DecisionRow, now_us
+from supervisor_guards.service.versions import read_one
 from tests.service.doors import person, quick
-from tests.service.serving import Caller, Running, body, serving
+from tests.service.serving import POLICY, Caller, Running, body, serving
 
+_versions = itertools.count(2)
 HOUR_US = 3_600_000_000
 _KINDS: tuple[tuple[str, str, str, int], ...] = (
     ("refund", "POST /refunds/{order_id}", "enforce", 40),
@@ -21,6 +24,12 @@ _KINDS: tuple[tuple[str, str, str, int], ...] = (
     ("delete_account", "DELETE /accounts/{id}", "shadow", 8),
     ("send_email", "", "shadow", 7),
 )
+_PEOPLE = {
+    "viewer": ("viewer", "vera"),
+    "reviewer": ("reviewer", "dana"),
+    "administrator": ("administrator", "alex"),
+    "colleague": ("reviewer", "robin"),
+}
 _RULES = {"deny": ("amount-cap", "amount-exceeds-cap"), "review": ("large-amount", "amount-needs-a-look")}
 
 
@@ -66,8 +75,7 @@ class Scene:
     def __init__(self, running: Running) -> None:
         self.running = running
         self.shop: Caller = running.integration()
-        self.people = {role: person(running, role).name for role in ("viewer", "reviewer", "administrator")}
-        self.people["colleague"] = person(running, "reviewer").name
+        self.people = {part: person(running, role, name=name).name for part, (role, name) in _PEOPLE.items()}
 
     @property
     def address(self) -> str:
@@ -79,6 +87,13 @@ class Scene:
         with self.shop.client(self.running.base_url) as http:
             answer = http.post("/v1/actions/evaluate", json=body(amount, action_type, **fields))
             return answer.raise_for_status().json()  # type: ignore[no-any-return]
+
+    def new_policy(self) -> str:
+        """The id of a further version of the policy, which nobody has promoted."""
+        text = POLICY.replace("version: 1", f"version: {next(_versions)}").replace(
+            "payload.amount > 100", "payload.amount > 90"
+        )
+        return self.running.service.versions.create(read_one(text), "tests").policy.id
 
     def seed(self, count: int = 2_000) -> None:
         """A day of decisions, and some reviews that wait."""

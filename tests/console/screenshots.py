@@ -29,6 +29,9 @@ def pages(shown: Scene) -> dict[str, str]:
         "decision": f"/decisions/{denied}",
         "reviews": "/reviews",
         "review": f"/reviews/{first}",
+        "policies": "/policies",
+        "policy": f"/policies/{shown.new_policy()}",
+        "administration": "/administration",
     }
 
 
@@ -41,7 +44,7 @@ def main(folder: Path) -> None:
             with window(browser, **options) as page:
                 page.goto(f"{shown.address}/sign-in")
                 page.screenshot(path=folder / f"sign-in-{look}.png")
-                sign_in(page, shown.address, shown.people["reviewer"])
+                sign_in(page, shown.address, shown.people["administrator"])
                 for name, place in places.items():
                     page.goto(shown.address + place)
                     page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)

@@ -11,8 +11,10 @@ from conftest import Clock
 from supervisor_guards.embedded.rollups import MINUTE_US
 from supervisor_guards.embedded.rows import DecisionRow
 from supervisor_guards.service.console.chart import HEIGHT, WIDTH, stacked
-from supervisor_guards.service.console.statistics import ENFORCED, interval, sides, spans_of
+from supervisor_guards.service.console.statistics import ENFORCED, columns_of, interval, sides
+from supervisor_guards.service.console.sums import BLOCK, sums_of
 from supervisor_guards.service.console.wording import milliseconds, span
+from tests.service.serving import until
 
 
 def row(number: int, time: int, **fields: Any) -> DecisionRow:
@@ -33,14 +35,19 @@ def test_figures_keep_apart_what_a_sampled_action_enforced(any_store: Any, store
         {"mode": "enforce", "enforced": True, "status": "unavailable", "outcome": "deny", "would_have": None},
     ]
     any_store.write([row(number, now - number * 60_000_000, **kind) for number, kind in enumerate(kinds)])
-    found = any_store.figures(now - 3_600_000_000, 30)
-    observed, enforced = sides(found)
+    minute = now // MINUTE_US
+    first = minute - 60 - minute % 30
+    spans = any_store.spans(first, minute + 1, 30)
+    observed, enforced = sides(figure for one in spans for figure in one.figures)
     assert observed.counts == {"allow": 1, "would-deny": 1, "would-review": 1, "unknown": 1}
     assert enforced.counts == {"deny": 1, "allow": 1, "unavailable": 1}
     assert (observed.refused, observed.judged) == (2, 3)
     assert (enforced.refused, enforced.judged) == (1, 2)
-    assert {one.minute % 30 for one in found} == {0}
-    assert any_store.figures(now + 3_600_000_000, 1) == []
+    assert {one.minute % 30 for one in spans} == {0}
+    assert sum(count for one in spans for count in one.latencies.values()) == 6, "an unknown decision took no time"
+    assert any_store.spans(minute + 1, minute + 60, 1) == []
+    columns = columns_of(spans, first, 60, enforced=True)
+    assert sum((Counter(one) for one in columns.values()), Counter()) == enforced.counts
 
 
 @pytest.mark.parametrize(
@@ -63,8 +70,41 @@ def test_a_chart_draws_all_of_it_within_its_frame() -> None:
     assert stacked({}, ENFORCED, 0, 1, 60).bars == ()
 
 
-def test_spans_hold_one_side() -> None:
-    assert spans_of([], enforced=True) == {}
+def test_long_windows_remember_what_is_over_and_find_what_came_late(
+    any_store: Any, store_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minute = store_clock.now // MINUTE_US
+    first = minute - minute % BLOCK - 4 * BLOCK
+    sums = sums_of(any_store)
+    assert sums_of(any_store) is sums
+
+    def decisions() -> int:
+        spans, whole = sums.spans(first, minute)
+        assert whole == first
+        return sum(figure.count for one in spans for figure in one.figures)
+
+    any_store.write([row(1, store_clock.now), row(2, (first + 10) * MINUTE_US)])
+    assert decisions() == 2
+    any_store.write([row(3, store_clock.now), row(4, (first + 10) * MINUTE_US)])
+    assert decisions() == 3, "the block that is over isn't read again at once"
+    monkeypatch.setattr("supervisor_guards.service.console.sums._STALE_SECONDS", -1.0)
+    for _ in range(4):
+        decisions()
+    assert decisions() == 4
+
+
+def test_a_window_that_takes_long_is_there_in_parts_first(
+    any_store: Any, store_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor_guards.service.console.sums._BUDGET_SECONDS", -1.0)
+    minute = store_clock.now // MINUTE_US
+    first = minute - minute % BLOCK - 40 * BLOCK
+    any_store.write([row(2, store_clock.now)])
+    sums = sums_of(any_store)
+    spans, whole = sums.spans(first, minute)
+    assert whole > first
+    assert sum(figure.count for one in spans for figure in one.figures) == 1
+    until(lambda: sums.spans(first, minute)[1] == first)
 
 
 @pytest.mark.parametrize(

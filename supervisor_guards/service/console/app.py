@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -36,6 +36,8 @@ _TITLES = {
 }  # fmt: skip
 
 Handler = Callable[[Visit], Awaitable[Response]]
+Page = tuple[str, str, Handler]
+"""Path, method, and what answers."""
 
 
 def console(guard_or_service: Guard | Service, *, authenticate: Authenticate) -> Console:
@@ -55,16 +57,27 @@ def console(guard_or_service: Guard | Service, *, authenticate: Authenticate) ->
 
 
 class Console:
-    """The pages. `source_of` says what a request is shown; `door`, who sent it. `more` are routes without a visitor."""
+    """The pages. `source_of` says what a request is shown; `door`, who sent it.
 
-    def __init__(self, source_of: Callable[[Request], Source], door: Door, more: list[Route] | None = None) -> None:
+    `more` are pages beside those that every console has, `ways_in` routes that take no visitor.
+    """
+
+    def __init__(
+        self,
+        source_of: Callable[[Request], Source],
+        door: Door,
+        more: Sequence[Page] = (),
+        ways_in: Sequence[Route] = (),
+    ) -> None:
         self._source_of = source_of
         self._door = door
-        pages_of = (*overview.routes, *reviews.routes, *decisions.routes, *live.routes)
+        pages_of: tuple[Page, ...] = (
+            *overview.routes, *reviews.routes, *decisions.routes, *live.routes, *more
+        )  # fmt: skip
         seen: list[BaseRoute] = [
             Route(path, self._seen(handler), methods=[method]) for path, method, handler in pages_of
         ]
-        router = Router([*assets.routes, *(more or []), *seen], default=_nothing)
+        router = Router([*assets.routes, *ways_in, *seen], default=_nothing)
         self._app = ExceptionMiddleware(
             router,
             handlers={

@@ -104,7 +104,7 @@ def _one(visit: Visit, action_id: str) -> dict[str, Any]:
         "row": showing.decision_row(row),
         "facts": showing.decision_facts(row, visit.source.application(row.app_id)),
         "mark": mark(verdict(row)),
-        "hits": showing.hits(row, row.reasons),
+        "hits": showing.hits(row.hits, row.reasons),
         "payload": showing.json_of(row.payload),
         "context": showing.json_of(row.context),
         "case_id": _case_of(desk, row),

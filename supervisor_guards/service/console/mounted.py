@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from supervisor_guards.service.console import service_door
+from supervisor_guards.service.console import administration, policies, service_door
 from supervisor_guards.service.console.app import Console
 from supervisor_guards.service.console.service_source import ServiceSource
 
@@ -17,4 +17,5 @@ def service_console() -> Console:
     def source_of(request: Request) -> ServiceSource:
         return ServiceSource(request.app.state.service)
 
-    return Console(source_of, service_door.ServiceDoor(), service_door.routes)
+    more = (*policies.routes, *administration.routes)
+    return Console(source_of, service_door.ServiceDoor(), more, service_door.routes)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
 from supervisor_guards._desk import Desk, ReviewQuery
 from supervisor_guards._model import MODES
-from supervisor_guards.embedded.figures import Figure
+from supervisor_guards.embedded.figures import Figure, Span
 from supervisor_guards.embedded.rollups import MINUTE_US
-from supervisor_guards.embedded.rows import RuleTotal, now_us
+from supervisor_guards.embedded.rows import now_us
 from supervisor_guards.service.console.chart import stacked
-from supervisor_guards.service.console.statistics import ENFORCED, OBSERVED, Side, sides, spans_of
+from supervisor_guards.service.console.statistics import ENFORCED, OBSERVED, Side, columns_of, sides, taken_by
+from supervisor_guards.service.console.sums import BLOCK, sums_of
 from supervisor_guards.service.console.visits import Visit
 from supervisor_guards.service.console.wording import IN_A_LIST, span, text, word
 from supervisor_guards.service.problems import Problem
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
 
-__all__ = ["routes"]
+__all__ = ["WINDOWS", "overview_of", "routes"]
 
 WINDOWS = {"1h": (60, 1), "24h": (1_440, 30), "7d": (10_080, 180), "30d": (43_200, 720)}
 """Minutes, and minutes of one column."""
@@ -41,15 +42,19 @@ async def show(visit: Visit) -> Response:
 
 
 def _overview(visit: Visit, window: str) -> dict[str, Any]:
-    desk, store = visit.source.desk(), visit.source.store()
-    values = {
+    return overview_of(visit.source.desk(), visit.source.store(), window)
+
+
+def overview_of(desk: Desk, store: Store | MemoryStore | None, window: str) -> dict[str, Any]:
+    """What the page shows; `figures` is None where the roll-ups are kept elsewhere."""
+    return {
         "here": "overview",
         "window": window,
         "window_name": _NAMES[window],
         "windows": _NAMES,
+        "figures": None if store is None else _figures(store, window),
         **_waiting(desk),
     }
-    return {**values, "figures": None if store is None else _figures(store, window)}
 
 
 def _waiting(desk: Desk) -> dict[str, Any]:
@@ -62,27 +67,34 @@ def _waiting(desk: Desk) -> dict[str, Any]:
 
 def _figures(store: Store | MemoryStore, window: str) -> dict[str, Any]:
     minutes, step = WINDOWS[window]
-    now = now_us()
-    last = now // MINUTE_US
-    first = last - last % step - minutes + step
-    since = first * MINUTE_US
-    found = store.figures(since, step)
-    observed, enforced = sides(found)
+    now = now_us() // MINUTE_US
+    first = now - now % step - minutes + step
+    whole = first
+    if step % BLOCK == 0:
+        found, whole = sums_of(store).spans(first, now)
+    else:
+        found = store.spans(first, now + 1, step)
+    figures = [figure for one in found for figure in one.figures]
+    observed, enforced = sides(figures)
+    rules: Counter[tuple[str, str, str, str]] = Counter()
+    for one in found:
+        rules.update(one.rules)
+    frame = (first, step, minutes // step)
     return {
-        "any": bool(found),
-        "observed": _side(observed, found, OBSERVED, first, step, minutes // step),
-        "enforced": _side(enforced, found, ENFORCED, first, step, minutes // step),
-        "latency": [(word(mode), store.latency(since, mode=mode)) for mode in MODES],
-        "dropped": store.dropped(since),
-        "since": since,
-        **_by_action(found, store.rule_totals(since)),
+        "any": bool(figures),
+        "whole": None if whole == first else whole * MINUTE_US,
+        "observed": _side(observed, found, OBSERVED, *frame),
+        "enforced": _side(enforced, found, ENFORCED, *frame),
+        "latency": [(word(mode), taken_by(found, mode)) for mode in MODES],
+        "dropped": store.dropped(whole * MINUTE_US),
+        **_by_action(figures, rules),
     }
 
 
 def _side(
-    side: Side, found: Sequence[Figure], kinds: Sequence[str], first: int, step: int, columns: int
+    side: Side, found: Sequence[Span], kinds: Sequence[str], first: int, step: int, columns: int
 ) -> dict[str, Any]:
-    chart = stacked(spans_of(found, enforced=side.enforced), kinds, first, step, columns)
+    chart = stacked(columns_of(found, first, step, enforced=side.enforced), kinds, first, step, columns)
     return {"total": side.total, "chart": chart.values(), **_rates(side)}
 
 
@@ -96,15 +108,15 @@ def _rates(side: Side) -> dict[str, Any]:
     }
 
 
-def _by_action(found: Sequence[Figure], hits: Sequence[RuleTotal]) -> dict[str, Any]:
+def _by_action(found: Sequence[Figure], hits: Mapping[tuple[str, str, str, str], int]) -> dict[str, Any]:
     """A row for each action type, route, mode and side, the busiest first, with the rules that hit most."""
     groups: dict[tuple[str, str, str, bool], list[Figure]] = defaultdict(list)
     for one in found:
         groups[one.action_type, one.route, one.mode, one.enforced].append(one)
     rules: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for hit in hits:
-        if hit.verdict != "allow":
-            rules[hit.action_type, hit.mode][hit.rule_id] += hit.count
+    for (action_type, mode, rule_id, says), count in hits.items():
+        if says != "allow":
+            rules[action_type, mode][rule_id] += count
     rows = []
     for (action_type, route, mode, is_enforced), figures in groups.items():
         side = sides(figures)[is_enforced]

@@ -138,7 +138,7 @@ def _case(visit: Visit, action_id: str) -> dict[str, Any]:
         "case": case,
         "row": showing.review_row(case, now_us()),
         "facts": showing.review_facts(case, visit.source.application(case.app_id)),
-        "hits": showing.hits(decision, case.reasons),
+        "hits": showing.hits(decision.hits if decision is not None else (), case.reasons),
         "payload": showing.json_of(case.payload),
         "context": showing.json_of(decision.context if decision is not None else None),
         "decision_there": decision is not None,

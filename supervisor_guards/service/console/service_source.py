@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from supervisor_guards._desk import Desk
 from supervisor_guards.policy.engine import PolicySet
 from supervisor_guards.service import wakeups
-from supervisor_guards.service.console.sources import PolicyText
+from supervisor_guards.service.console.sources import PolicyText, Section
 from supervisor_guards.service.schema import policies as table
 
 if TYPE_CHECKING:
@@ -29,25 +29,29 @@ class ServiceSource:
     """The record of `service`."""
 
     patience = 60.0
+    sections: Sequence[Section] = (
+        ("policies", "/policies", "Policies", "viewer"),
+        ("administration", "/administration", "Administration", "administrator"),
+    )
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
 
     def desk(self) -> Desk:
         """The service's."""
-        return self._service.desk
+        return self.service.desk
 
     def store(self) -> Store:
         """The service's."""
-        return self._service.store
+        return self.service.store
 
     def policies(self, *, shadow: bool) -> PolicySet:
         """Those in force in this process."""
-        return self._service.policies.current(shadow=shadow)
+        return self.service.policies.current(shadow=shadow)
 
     def policy_text(self, hash_: str) -> PolicyText | None:
         """The stored version, as it was taken in."""
-        with self._service.store.reading() as held:
+        with self.service.store.reading() as held:
             query = select(table).where(table.c.hash == hash_).order_by(table.c.created_at).limit(1)
             found = held.execute(query).first()
         if found is None:
@@ -59,21 +63,21 @@ class ServiceSource:
     def application(self, app_id: str) -> str:
         """The integration's name, which is its own, before its id."""
         try:
-            return f"{self._service.integrations.get(app_id).name} ({app_id})"
+            return f"{self.service.integrations.get(app_id).name} ({app_id})"
         except LookupError:
             return app_id
 
     async def reading(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """On the service's threads."""
-        return await self._service.reading(call, *args, **kwargs)
+        return await self.service.reading(call, *args, **kwargs)
 
     def seen(self) -> int:
         """The changes of decisions that this process has heard of."""
-        return self._service.wakeups.seen(wakeups.DECISIONS)
+        return self.service.wakeups.seen(wakeups.DECISIONS)
 
     async def changed(self, seen: int, seconds: float) -> bool:
         """Until any process has recorded a decision."""
-        heard = self._service.wakeups
+        heard = self.service.wakeups
         await anyio.sleep(_BREATH_SECONDS)
         await heard.sleep(wakeups.DECISIONS, seen, seconds)
         return not heard.ending

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from supervisor_guards._model import Hit
 from supervisor_guards._records import Review, StoredDecision
 from supervisor_guards.service.console.wording import IN_A_LIST, mark, span, text, verdict, word
 from supervisor_guards.web import laid_out
@@ -102,9 +103,9 @@ def review_facts(case: Review, application: str) -> dict[str, Any]:
     }
 
 
-def hits(row: StoredDecision | None, reasons: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """The rules that hit, each with what it says; without the decision, the reasons alone."""
-    if row is None or not row.hits:
+def hits(found: Sequence[Hit], reasons: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The rules that hit, each with what it says; where none is known, the reasons alone."""
+    if not found:
         return [{"rule": "", "mark": None, "reason": text(one), "explanation": ""} for one in reasons]
     return [
         {
@@ -113,7 +114,7 @@ def hits(row: StoredDecision | None, reasons: tuple[str, ...] = ()) -> list[dict
             "reason": text(hit.reason, IN_A_LIST),
             "explanation": text(hit.explanation),
         }
-        for hit in row.hits
+        for hit in found
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -15,12 +15,13 @@ from supervisor_guards._desk import Desk
 from supervisor_guards._guard import Guard
 from supervisor_guards.embedded.supervisor import EmbeddedSupervisor
 from supervisor_guards.policy.engine import PolicySet
+from supervisor_guards.service.principals import Role
 
 if TYPE_CHECKING:
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
 
-__all__ = ["GuardSource", "PolicyText", "Source"]
+__all__ = ["GuardSource", "PolicyText", "Section", "Source"]
 
 T = TypeVar("T")
 _THREADS = 4
@@ -35,11 +36,17 @@ class PolicyText(msgspec.Struct, frozen=True):
     text: str | None
 
 
+Section = tuple[str, str, str, Role]
+"""What a page calls itself, its place, what people call it, and the role that it takes."""
+
+
 class Source(Protocol):
     """Where a console reads and decides."""
 
     patience: float
     """Seconds that a live stream lasts before the browser asks anew: who looks is then known again."""
+    sections: Sequence[Section]
+    """Pages beside those that every console has."""
 
     def desk(self) -> Desk:
         """Where people read decisions and decide reviews. Blocks."""
@@ -79,6 +86,7 @@ class GuardSource:
 
     # A server that stops waits for its streams, and tells nobody in the application.
     patience = 15.0
+    sections: Sequence[Section] = ()
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
@@ -102,7 +110,7 @@ class GuardSource:
         policies = self.policies(shadow=True)
         for policy in policies.policies if policies is not None else ():
             if policy.hash == hash_:
-                return PolicyText(policy.label, f"{policy.file}, line {policy.line}, in force", None)
+                return PolicyText(policy.label, f"{policy.file}, line {policy.line}, in force", policy.source)
         return None
 
     def application(self, app_id: str) -> str:

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from supervisor_guards.embedded.figures import Figure
+from supervisor_guards.embedded.figures import Figure, Span
+from supervisor_guards.embedded.rollups import percentiles
+from supervisor_guards.embedded.rows import Percentiles
 
-__all__ = ["ENFORCED", "OBSERVED", "Side", "interval", "sides", "spans_of"]
+__all__ = ["ENFORCED", "OBSERVED", "Side", "columns_of", "interval", "sides", "taken_by"]
 
 OBSERVED = ("allow", "would-review", "would-deny", "unavailable", "unknown")
 """What may become of a call that is only observed, from the bottom of a bar up."""
@@ -67,13 +69,25 @@ def sides(figures: Iterable[Figure]) -> tuple[Side, Side]:
     return Side(False, counts[False]), Side(True, counts[True])
 
 
-def spans_of(figures: Iterable[Figure], *, enforced: bool) -> dict[int, Counter[str]]:
-    """The counts of each span of time: its first minute, and how many of each kind."""
+def columns_of(spans: Iterable[Span], first: int, step: int, *, enforced: bool) -> dict[int, Counter[str]]:
+    """The counts of each column of `step` minutes, from the minute `first` on: how many of each kind, by its minute."""
     found: dict[int, Counter[str]] = defaultdict(Counter)
-    for one in figures:
-        if one.enforced is enforced:
-            found[one.minute][kind_of(one)] += one.count
+    for one in spans:
+        column = first + (one.minute - first) // step * step
+        for figure in one.figures:
+            if figure.enforced is enforced:
+                found[column][kind_of(figure)] += figure.count
     return found
+
+
+def taken_by(spans: Iterable[Span], mode: str) -> Percentiles:
+    """How long deciding took in a mode."""
+    histogram: Counter[int] = Counter()
+    for one in spans:
+        for (in_mode, bucket), count in one.latencies.items():
+            if in_mode == mode:
+                histogram[bucket] += count
+    return percentiles(histogram)
 
 
 def kind_of(figure: Figure) -> str:

@@ -47,7 +47,8 @@ class Visit(msgspec.Struct, frozen=True):
         """The page of `template`, with the way around for this visitor."""
         token = await self.door.token(self.request, self.visitor)
         leaves = self.door.sign_in is not None
-        common = {"visitor": self.visitor, "token": token, "signs_out": leaves}
+        sections = [one for one in self.source.sections if self.visitor.at_least(one[3])]
+        common = {"visitor": self.visitor, "token": token, "signs_out": leaves, "sections": sections}
         response = await pages.page(self.request, template, {**common, **values}, status, headers)
         self.door.leave(self.request, response)
         return response

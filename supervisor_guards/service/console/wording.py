@@ -23,10 +23,11 @@ _WORDS = {
     "would-allow": "Would allow", "would-review": "Would review", "would-deny": "Would deny",
     "pending": "Pending", "approved": "Approved", "rejected": "Rejected", "expired": "Expired",
     "abandoned": "Abandoned", "used": "Approved, and has run", "executed": "Ran without waiting",
+    "in-force": "In force", "stored": "Never promoted", "retired": "Out of force",
     "returned": "Returned", "raised": "Failed", "not-run": "Did not run",
 }  # fmt: skip
 _TONES = {
-    "allow": "good", "approved": "good", "used": "good", "would-allow": "good",
+    "allow": "good", "in-force": "good", "approved": "good", "used": "good", "would-allow": "good",
     "review": "wait", "pending": "wait", "would-review": "wait",
     "deny": "bad", "rejected": "bad", "would-deny": "bad", "unavailable": "bad",
 }  # fmt: skip

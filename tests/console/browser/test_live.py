@@ -135,3 +135,11 @@ def test_nothing_is_loaded_from_elsewhere(page: Page, shown: Scene) -> None:
         page.goto(shown.address + place)
     assert asked
     assert [url for url in asked if not url.startswith(shown.running.base_url)] == []
+
+
+def test_a_replay_shows_how_far_it_is_and_what_came_out(page: Page, shown: Scene) -> None:
+    shown.ask(95)
+    page.goto(f"{shown.address}/policies/{shown.new_policy()}")
+    page.get_by_role("button", name="Replay").click()
+    expect(page.locator("#replay-said")).to_have_text("Done")
+    expect(page.locator("#replay-result")).to_contain_text("would be stricter")
