@@ -12,9 +12,11 @@ from supervisor_guards.embedded.rollups import MINUTE_US
 from supervisor_guards.embedded.rows import DecisionRow
 from supervisor_guards.service.console.chart import HEIGHT, WIDTH, stacked
 from supervisor_guards.service.console.statistics import ENFORCED, columns_of, interval, sides
-from supervisor_guards.service.console.sums import BLOCK, sums_of
+from supervisor_guards.service.console.sums import sums_of
 from supervisor_guards.service.console.wording import milliseconds, span
 from tests.service.serving import until
+
+BLOCK = 180
 
 
 def row(number: int, time: int, **fields: Any) -> DecisionRow:
@@ -75,8 +77,8 @@ def test_long_windows_remember_what_is_over_and_find_what_came_late(
 ) -> None:
     minute = store_clock.now // MINUTE_US
     first = minute - minute % BLOCK - 4 * BLOCK
-    sums = sums_of(any_store)
-    assert sums_of(any_store) is sums
+    sums = sums_of(any_store, BLOCK)
+    assert sums_of(any_store, BLOCK) is sums
 
     def decisions() -> int:
         spans, whole = sums.spans(first, minute)
@@ -100,7 +102,7 @@ def test_a_window_that_takes_long_is_there_in_parts_first(
     minute = store_clock.now // MINUTE_US
     first = minute - minute % BLOCK - 40 * BLOCK
     any_store.write([row(2, store_clock.now)])
-    sums = sums_of(any_store)
+    sums = sums_of(any_store, BLOCK)
     spans, whole = sums.spans(first, minute)
     assert whole > first
     assert sum(figure.count for one in spans for figure in one.figures) == 1

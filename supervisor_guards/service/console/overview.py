@@ -15,7 +15,7 @@ from supervisor_guards.embedded.rollups import MINUTE_US
 from supervisor_guards.embedded.rows import now_us
 from supervisor_guards.service.console.chart import stacked
 from supervisor_guards.service.console.statistics import ENFORCED, OBSERVED, Side, columns_of, sides, taken_by
-from supervisor_guards.service.console.sums import BLOCK, sums_of
+from supervisor_guards.service.console.sums import sums_of
 from supervisor_guards.service.console.visits import Visit
 from supervisor_guards.service.console.wording import IN_A_LIST, span, text, word
 from supervisor_guards.service.problems import Problem
@@ -28,6 +28,8 @@ __all__ = ["WINDOWS", "overview_of", "routes"]
 
 WINDOWS = {"1h": (60, 1), "24h": (1_440, 30), "7d": (10_080, 180), "30d": (43_200, 720)}
 """Minutes, and minutes of one column."""
+_BLOCKS = {"24h": 30, "7d": 180, "30d": 180}
+"""Minutes of the blocks by which sums are remembered: a column is made of whole ones."""
 _NAMES = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 _ROWS = 100
 _RULES = 3
@@ -70,8 +72,9 @@ def _figures(store: Store | MemoryStore, window: str) -> dict[str, Any]:
     now = now_us() // MINUTE_US
     first = now - now % step - minutes + step
     whole = first
-    if step % BLOCK == 0:
-        found, whole = sums_of(store).spans(first, now)
+    block = _BLOCKS.get(window)
+    if block is not None:
+        found, whole = sums_of(store, block).spans(first, now)
     else:
         found = store.spans(first, now + 1, step)
     figures = [figure for one in found for figure in one.figures]

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.store import Store
 
-__all__ = ["BLOCK", "Sums", "sums_of"]
+__all__ = ["Sums", "sums_of"]
 
-BLOCK = 180
-"""Minutes: what the columns of long windows are made of."""
 _AT_ONCE = 4
 """Blocks that one statement adds up."""
 _BUDGET_SECONDS = 0.06
@@ -32,23 +30,24 @@ _KEPT = 31 * 8
 
 
 class Sums:
-    """The blocks of one store, for one process."""
+    """The blocks of `block` minutes of one store, for one process."""
 
-    def __init__(self, store: Store | MemoryStore) -> None:
+    def __init__(self, store: Store | MemoryStore, block: int) -> None:
         self._store = weakref.ref(store)
+        self._block = block
         self._blocks: dict[int, tuple[float, Span]] = {}
         self._lock = threading.Lock()
         self._filling = False
 
     def spans(self, first: int, now: int) -> tuple[list[Span], int]:
-        """What there is from the minute `first`, a multiple of `BLOCK`, to `now`; and from which minute on it is whole.
+        """What there is from the minute `first`, where a block begins, to `now`; and from which minute on it is whole.
 
         The newest is read first; what this call had no time for is there at a later one.
         """
         store = self._store()
         assert store is not None, "who asks holds it"
-        closed = (now - _OPEN_MINUTES) // BLOCK * BLOCK
-        found = store.spans(closed, now + 1, BLOCK)
+        closed = (now - _OPEN_MINUTES) // self._block * self._block
+        found = store.spans(closed, now + 1, self._block)
         deadline = time.monotonic() + _BUDGET_SECONDS
         missing = self._missing(first, closed)
         while missing and time.monotonic() < deadline:
@@ -58,28 +57,30 @@ class Sums:
             self._fill_later(first, closed)
         else:
             self._renew(store, first, closed)
-        whole = max(missing) + BLOCK if missing else first
+        whole = max(missing) + self._block if missing else first
         with self._lock:
-            kept = [self._blocks[minute][1] for minute in range(whole, closed, BLOCK) if minute in self._blocks]
+            kept = [self._blocks[minute][1] for minute in range(whole, closed, self._block) if minute in self._blocks]
         return [*kept, *found], whole
 
     def _missing(self, first: int, closed: int) -> list[int]:
         """Blocks not read yet, the newest first."""
         with self._lock:
-            return [minute for minute in range(closed - BLOCK, first - 1, -BLOCK) if minute not in self._blocks]
+            return [
+                minute for minute in range(closed - self._block, first - 1, -self._block) if minute not in self._blocks
+            ]
 
     def _read(self, store: Store | MemoryStore, wanted: list[int]) -> None:
         """Read the first of `wanted` and those that follow upon it, in one statement."""
-        end = wanted[0] + BLOCK
+        end = wanted[0] + self._block
         start = wanted[0]
         for minute in wanted[1:_AT_ONCE]:
-            if minute != start - BLOCK:
+            if minute != start - self._block:
                 break
             start = minute
-        read = {span.minute: span for span in store.spans(start, end, BLOCK)}
+        read = {span.minute: span for span in store.spans(start, end, self._block)}
         moment = time.monotonic()
         with self._lock:
-            for minute in range(start, end, BLOCK):
+            for minute in range(start, end, self._block):
                 self._blocks[minute] = (moment, read.get(minute, Span(minute)))
             for minute in sorted(self._blocks)[:-_KEPT]:
                 del self._blocks[minute]
@@ -112,12 +113,10 @@ class Sums:
             self._filling = False
 
 
-_known: weakref.WeakKeyDictionary[Store | MemoryStore, Sums] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Store | MemoryStore, dict[int, Sums]] = weakref.WeakKeyDictionary()
 
 
-def sums_of(store: Store | MemoryStore) -> Sums:
-    """The sums of `store`, the same for everybody in this process."""
-    found = _known.get(store)
-    if found is None:
-        found = _known.setdefault(store, Sums(store))
-    return found
+def sums_of(store: Store | MemoryStore, block: int) -> Sums:
+    """The sums of `store` by `block` minutes, the same for everybody in this process."""
+    found = _known.setdefault(store, {})
+    return found.setdefault(block, Sums(store, block))

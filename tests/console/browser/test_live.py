@@ -89,7 +89,7 @@ HOSTILE: dict[str, Any] = {
     "script": "<script>document.title='owned'</script>",
     "image": "<img src=x onerror=\"document.title='owned'\">",
     "attribute": "\"' onfocus=document.title='owned' autofocus x='",
-    "template": "{{ 7 * 7 }}",
+    "template": "{{ 91193 * 91199 }}",
     "turned": "paid \u202e000,01\u202c euro",
     "hidden": "admin\u200b\u2066",
     "long": "x" * 400_000,
@@ -124,7 +124,7 @@ def test_what_an_application_sends_is_only_shown(page: Page, shown: Scene, kind:
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than the window"
         shown_text = page.locator("body").inner_text()
         assert "\u202e" not in shown_text
-        assert "49" not in shown_text or "{{ 7 * 7 }}" in shown_text or kind == "deep"
+        assert "8316710407" not in shown_text
     assert trouble == []
 
 
