@@ -63,6 +63,8 @@ def test_a_client_that_leaves_while_it_is_judged_leaves_nothing_to_run(
             connection.sendall(message("POST", VIEWS[view], stack, headers=[("x-tag", server.tag())]))
             service.wait_for(lambda: judging(service) > asked)
         server.control("/left")
+        for _ in range(50):  # the news travels on, through Django's threads, before the verdict comes
+            server.control("/turn")
     finally:
         service.release()
     assert server.ran(stack) == [f"plain {tag}"]
