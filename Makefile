@@ -23,7 +23,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-django test test-asgi-versions test-asgi-alone test-django-versions test-django-alone \
+.PHONY: help demo demo-django console test test-browser screenshots test-asgi-versions test-asgi-alone test-django-versions test-django-alone \
   test-flask-versions test-flask-alone bench lint lint-ruff lint-format lint-mypy lint-pyright lint-imports docs clean
 
 help: ## list the targets
@@ -57,15 +57,37 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-test
 	$(INSTALL) -e . --group dev
 	@touch $@
 
+$(VENV)/.stamp-browser: $(VENV)/.stamp-test
+	$(INSTALL) -e . --group browser
+	@touch $@
+
 demo: $(VENV)/.stamp-demo ## a first look: a web service and its agent in shadow, then enforced
 	@$(PY) -m example_apps.asgi_refunds.demo
 
 demo-django: $(VENV)/.stamp-demo-django ## the same with a Django project, on gunicorn
 	@$(PY) -m example_apps.django_refunds.demo
 
+DEMO_FOLDER ?= .supervisor-demo
+
+console: $(VENV)/.stamp-demo ## the console on the demo's data, at a link for this machine alone
+	@SUPERVISOR_STATE_DIR=$(DEMO_FOLDER) SUPERVISOR_POLICY=example_apps/asgi_refunds/supervisor.yaml \
+	  $(PY) -m supervisor_guards.cli console
+
 test: $(VENV)/.stamp-test ## the test suite, on all cores
 	@$(PY) -c 'import platform, sys; print("Python", platform.python_version(), sys.executable)'
 	$(PY) -m pytest -n $(PYTEST_WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
+
+# CHROMIUM=/path/to/chrome make test-browser, where the system's isn't called so.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+test-browser: $(VENV)/.stamp-browser ## the console in a real browser, by the system's Chromium
+	@test -n "$(CHROMIUM)" || { \
+	  echo "no Chromium on PATH: apt-get install --no-install-recommends chromium, or set CHROMIUM to a browser's path" \
+	    >&2; exit 1; }
+	CHROMIUM="$(CHROMIUM)" $(PY) -m pytest -n 1 $(PYTEST_ARGS) tests/console/browser
+
+screenshots: $(VENV)/.stamp-browser ## the console's pages as images, into docs/images
+	CHROMIUM="$(CHROMIUM)" $(PY) -m tests.console.screenshots docs/images
 
 ASGI_ROWS ?= floor middle
 

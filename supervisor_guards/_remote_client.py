@@ -16,6 +16,7 @@ from supervisor_guards.errors import ConfigurationError
 from supervisor_guards.remote import wire
 from supervisor_guards.remote.faults import Fault
 from supervisor_guards.remote.requests import Reader, Request, Whole
+from supervisor_guards.remote.token import ReviewerToken, header_value
 
 if TYPE_CHECKING:
     from supervisor_guards._guard import Guard
@@ -39,7 +40,7 @@ class RemoteClient:
         config = guard.config
         self._supervisor = supervisor
         self._limit = config.max_payload_bytes
-        self._reviewer = config.reviewer_token
+        self._reviewer = ReviewerToken(config.reviewer_token) if config.reviewer_token else None
         self._redactor = Redactor(extra_names=config.redact, allow=config.redact_allow or None)
 
     def __repr__(self) -> str:
@@ -87,12 +88,10 @@ class RemoteClient:
         approver: str | None = None,
     ) -> dict[str, Any]:
         """Approve or reject, with the reviewer's token where one is set: ours lets no application decide by itself."""
-        known = ((b"X-Approver", approver), (b"X-Admin-Token", self._reviewer))
-        headers = tuple((name, _header(text)) for name, text in known if text)
+        headers = ((b"X-Approver", header_value(approver)),) if approver else ()
         target = f"{wire.REVIEWS}/{quote(review_id, safe='')}/resolve"
-        return self._shaped(
-            self._asked(b"POST", target, {"decision": decision, "notes": notes}, headers), dict[str, Any]
-        )
+        body = {"decision": decision, "notes": notes}
+        return self._shaped(self._asked(b"POST", target, body, headers, self._reviewer), dict[str, Any])
 
     def get_evidence(self, action_id: str) -> dict[str, Any]:
         """The evidence bundle of an action."""
@@ -111,12 +110,17 @@ class RemoteClient:
         return self._redactor.redact(decode(snapshot(dict(value), self._limit)))
 
     def _asked(
-        self, method: bytes, target: str, body: Any = None, headers: tuple[tuple[bytes, bytes], ...] = ()
+        self,
+        method: bytes,
+        target: str,
+        body: Any = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        reviewer: ReviewerToken | None = None,
     ) -> bytes:
         whole = Whole(_LIST_BYTES)
         asking = self._supervisor.asking
         content = None if body is None else wire.written(body)
-        request = asking.request(method, target, content, repeatable=method == b"GET", extra=headers)
+        request = asking.request(method, target, content, repeatable=method == b"GET", extra=headers, reviewer=reviewer)
 
         def make(service: wire.Service) -> tuple[Request, Reader]:
             return request, whole
@@ -128,6 +132,11 @@ class RemoteClient:
         except Fault as fault:
             if answer.status == 404:
                 raise LookupError(f"{target}: the supervisor {fault.what}") from None
+            if answer.status == 401 and reviewer is not None:
+                raise ConfigurationError(
+                    f"the supervisor {fault.what}; check reviewer_token (SUPERVISOR_REVIEWER_TOKEN): this one isn't in "
+                    "force there"
+                ) from None
             if answer.status == 403 and not self._reviewer and target.endswith("/resolve"):
                 raise ConfigurationError(
                     f"the supervisor {fault.what}; deciding needs a reviewer's token: set reviewer_token "
@@ -142,8 +151,3 @@ class RemoteClient:
         except (msgspec.DecodeError, UnicodeDecodeError):
             fault = Fault("wrong", "answered with what is not the answer to the question")
         raise self._supervisor.asking.unavailable(fault)
-
-
-def _header(text: str) -> bytes:
-    """`text` as a header's value, which holds one line of ASCII."""
-    return text.encode("unicode_escape")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from supervisor_guards._cli.backup import backup, export
+from supervisor_guards._cli.console import console
 from supervisor_guards._cli.decisions import decisions
 from supervisor_guards._cli.demo import demo
 from supervisor_guards._cli.doctor import doctor
@@ -36,8 +37,8 @@ def main(context: click.Context) -> None:
 
 
 for _command in (
-    demo, policy, replay, decisions, export, backup, reviews, verify, purge, doctor, routes, serve, integrations,
-    people,
+    demo, console, policy, replay, decisions, export, backup, reviews, verify, purge, doctor, routes, serve,
+    integrations, people,
 ):  # fmt: skip
     main.add_command(_command)
 

@@ -160,11 +160,21 @@ def test_unknown_outcome_is_wrong_usage(store: Store) -> None:
     assert "would-deny" in result.stderr
 
 
-def test_service_keeps_its_own_log(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("option", [["--follow"], ["--export", "-"]])
+def test_what_reads_a_store_itself_names_the_service_that_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, option: list[str]
+) -> None:
+    monkeypatch.setenv("SUPERVISOR_BASE_URL", "https://supervisor.example")
+    result = run(*option)
+    assert result.exit_code == 1
+    assert "SUPERVISOR_BASE_URL=https://supervisor.example" in result.stderr
+
+
+def test_a_service_that_can_not_be_asked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUPERVISOR_BASE_URL", "https://supervisor.example")
     result = run()
     assert result.exit_code == 1
-    assert "SUPERVISOR_BASE_URL=https://supervisor.example" in result.stderr
+    assert "SUPERVISOR_APP_ID" in result.stderr
 
 
 def test_follow_shows_what_comes_and_ends_well_on_ctrl_c(store: Store, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ QUERIES: dict[str, Callable[[Store], Any]] = {
     "waiting": lambda store: store.waiting(),
     "totals": lambda store: store.totals(1),
     "rules": lambda store: store.rule_totals(1),
+    "spans": lambda store: store.spans(1, 60, 30),
     "latency": lambda store: store.latency(1),
     "dropped": lambda store: store.dropped(1),
     "end of the chain": lambda store: store.anchor(),

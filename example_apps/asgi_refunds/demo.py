@@ -76,6 +76,8 @@ def main(folder: Path) -> None:
     flip = 'configure(actions={"refund": {"mode": "enforce"}})'
     routes = f"{first_look.command_name()} routes {create_app.__module__}:app"
     first_look.print_next_steps(folder, POLICY, guard, flip, ("Let CI look at the routes", routes))
+    if folder == Path(first_look.FOLDER):
+        click.echo("In the clone: make console")
 
 
 def in_shadow(folder: Path) -> tuple[list[Answer], list[StoredDecision]]:

@@ -13,13 +13,16 @@ import click
 
 from supervisor_guards._cli import output
 from supervisor_guards._cli.export import export
-from supervisor_guards._cli.stores import existing_store
+from supervisor_guards._cli.stores import existing_store, following, opened_desk
 from supervisor_guards._config import GuardConfig
+from supervisor_guards._desk import DecisionQuery
 
 if TYPE_CHECKING:
+    from supervisor_guards.embedded.desk import ReviewDesk
     from supervisor_guards.embedded.memory import MemoryStore
     from supervisor_guards.embedded.rows import StoredDecision
     from supervisor_guards.embedded.store import Store
+    from supervisor_guards.remote.desk import RemoteDesk
 
 _POLL_SECONDS = 1.0
 _PAGE = 500
@@ -59,18 +62,23 @@ def decisions(
 ) -> None:
     """List recorded decisions. In shadow, `would deny` and `would review` are what enforce would have said."""
     _check_usage(target, force, {"--follow": follow, "--limit": limit is not None, "--json": as_json})
-    with closing(existing_store(GuardConfig.load())) as store:
-        filters: dict[str, Any] = {"action_type": action_type, **(OUTCOMES[outcome] if outcome else {})}
+    config = GuardConfig.load()
+    filters: dict[str, Any] = {"action_type": action_type, **(OUTCOMES[outcome] if outcome else {})}
+    most = _LIMIT if limit is None else limit
+    if target is None and not follow:
+        with opened_desk(config) as desk:
+            rows = list(itertools.islice(_newest(desk, filters, outcome, most), most))
+        return (_print_json if as_json else _print_table)(rows)
+    with closing(existing_store(config)) as store:
         if target is not None:
             return export(store, target, filters, lambda row: _shows(row, outcome), force=force)
-        start = last_id(store) if follow else 0
-        rows = list(itertools.islice(_newest(store, filters, outcome), _LIMIT if limit is None else limit))
-        if follow:
-            rows.reverse()
-        show = _print_json if as_json else _print_lines if follow else _print_table
-        show(rows)
-        if follow:
-            _follow(store, start, filters, outcome, show)
+        from supervisor_guards.embedded.desk import ReviewDesk
+
+        start = last_id(store)
+        rows = list(itertools.islice(_newest(ReviewDesk(store), filters, outcome, most), most))
+        show = _print_json if as_json else _print_lines
+        show(rows[::-1])
+        _follow(store, start, filters, outcome, show)
 
 
 def _check_usage(target: str | None, force: bool, others: dict[str, bool]) -> None:
@@ -107,11 +115,12 @@ def _shows(row: StoredDecision, outcome: str | None) -> bool:
     return outcome != "allow" or label(row) == "allow"
 
 
-def _newest(store: Store | MemoryStore, filters: dict[str, Any], outcome: str | None) -> Iterator[StoredDecision]:
-    before = None
-    while page := store.decisions(_PAGE, before, **filters):
-        yield from (row for row in page if _shows(row, outcome))
-        before = page[-1].id
+def _newest(
+    desk: ReviewDesk | RemoteDesk, filters: dict[str, Any], outcome: str | None, most: int
+) -> Iterator[StoredDecision]:
+    query, size = DecisionQuery(**filters), max(1, min(_PAGE, most))
+    found = following(lambda cursor: desk.find_decisions(query, size, cursor))
+    return (row for row in found if _shows(row, outcome))
 
 
 def last_id(store: Store | MemoryStore) -> int:

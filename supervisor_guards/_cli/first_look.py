@@ -61,6 +61,7 @@ def print_next_steps(folder: Path, policy: Path, guard: tuple[str, str], flip: s
     """How to go on: copy `policy`, guard as `guard` says, enforce as `flip` says. Steps are a label and a text."""
     command = command_name()
     log = f"{command} decisions"
+    state = f"SUPERVISOR_STATE_DIR={shlex.quote(str(folder))}"
     steps = [
         ("Make the policy yours", f"cp {_path(policy)} supervisor.yaml"),
         ("Check it, run its tests", f"{command} policy check && {command} policy test"),
@@ -73,7 +74,8 @@ def print_next_steps(folder: Path, policy: Path, guard: tuple[str, str], flip: s
     for number, (step, text) in enumerate(steps, start=1):
         click.echo(f"  {number}. {step + ':':<30}{text}")
         if text == log:
-            click.echo(f"     {'(of this demo:':<30}SUPERVISOR_STATE_DIR={shlex.quote(str(folder))} {log})")
+            click.echo(f"     {'(of this demo:':<30}{state} {log})")
+    click.echo(f"\nAll of it in a browser, with its figures: {state} {command} console")
 
 
 def command_name() -> str:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import os
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, get_args
 
 import click
 
 from supervisor_guards._cli import output
-from supervisor_guards._cli.stores import existing_store
+from supervisor_guards._cli.stores import following, opened_desk
 from supervisor_guards._config import GuardConfig
+from supervisor_guards._desk import Principal, ReviewNotFound, ReviewQuery
 from supervisor_guards._model import ReviewStatus
 
 if TYPE_CHECKING:
-    from supervisor_guards.embedded.desk import Principal, ReviewDesk
-    from supervisor_guards.embedded.memory import MemoryStore
+    from supervisor_guards.embedded.desk import ReviewDesk
     from supervisor_guards.embedded.rows import Review
-    from supervisor_guards.embedded.store import Store
     from supervisor_guards.embedded.transitions import Resolution
+    from supervisor_guards.remote.desk import RemoteDesk
 
 _PREFIX = 8
 _CANDIDATES = 5
@@ -55,8 +56,8 @@ def reviews() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_reviews(status: str, limit: int, as_json: bool) -> None:
     """List reviews, oldest first."""
-    with closing(existing_store(GuardConfig.load())) as store:
-        cases, more = _chosen(_desk(store), status, limit)
+    with opened_desk(GuardConfig.load()) as desk:
+        cases, more = _chosen(desk, status, limit)
     if as_json:
         import msgspec
 
@@ -75,8 +76,7 @@ def list_reviews(status: str, limit: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, with the decision it belongs to.")
 def show(action_id: str, as_json: bool) -> None:
     """Show one review: what would run, why it waits, who asked."""
-    with closing(existing_store(GuardConfig.load())) as store:
-        desk = _desk(store)
+    with opened_desk(GuardConfig.load()) as desk:
         case = _found(desk, action_id)
         decision = desk.decision(case.action_id)
     if as_json:
@@ -141,24 +141,21 @@ def abandon(action_id: str, notes: str | None, name: str | None) -> None:
 
 def _decide(action_id: str, word: Resolution, notes: str | None, name: str | None) -> None:
     reviewer = _reviewer(name)
-    with closing(existing_store(GuardConfig.load())) as store:
-        desk = _desk(store)
+    with opened_desk(GuardConfig.load()) as desk:
         case = _found(desk, action_id)
         if word == "abandoned":
-            desk.abandon(case.action_id, reviewer, notes)
+            state = desk.abandon(case.action_id, reviewer, notes)
         else:
-            desk.resolve(case.action_id, word, notes, reviewer)
+            state = desk.resolve(case.action_id, word, notes, reviewer)
     click.echo(
         output.safe(
-            f"{word} by {reviewer.name}: {case.action_type} {_short_payload(case)}, "
+            f"{word} by {state.approver or reviewer.name}: {case.action_type} {_short_payload(case)}, "
             f"asked for by {_who(case)} [action {case.action_id}]"
         )
     )
 
 
 def _reviewer(name: str | None) -> Principal:
-    from supervisor_guards.embedded.desk import Principal
-
     user = _user()
     if name is None:
         return Principal(user)
@@ -175,16 +172,8 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _desk(store: Store | MemoryStore) -> ReviewDesk:
-    from supervisor_guards.embedded.desk import ReviewDesk
-
-    return ReviewDesk(store)
-
-
-def _found(desk: ReviewDesk, action_id: str) -> Review:
+def _found(desk: ReviewDesk | RemoteDesk, action_id: str) -> Review:
     """The review of this action id, or of the only one that begins so. Ends the command otherwise."""
-    from supervisor_guards.embedded.errors import ReviewNotFound
-
     with suppress(ReviewNotFound):
         return desk.review(action_id)
     if len(action_id) < _PREFIX:
@@ -199,12 +188,14 @@ def _found(desk: ReviewDesk, action_id: str) -> Review:
     return cases[0]
 
 
-def _chosen(desk: ReviewDesk, status: str, limit: int) -> tuple[list[Review], int]:
+def _chosen(desk: ReviewDesk | RemoteDesk, status: str, limit: int) -> tuple[list[Review], int]:
     """The reviews to list, oldest first, and how many pending ones there are besides."""
-    if status != "pending":
-        return desk.reviews(None if status == "all" else status, limit)[::-1], 0
-    longest = desk.reviews("pending", limit, after=0)
-    return longest, max(0, desk.waiting() - len(longest))
+    query, waits = ReviewQuery(status=None if status == "all" else status), status == "pending"
+    found = following(lambda cursor: desk.find_reviews(query, limit, cursor, oldest_first=waits))
+    listed = list(itertools.islice(found, limit))
+    if not waits:
+        return listed[::-1], 0
+    return listed, max(0, desk.waiting() - len(listed))
 
 
 def _print(cases: Iterable[Review], status: str) -> None:

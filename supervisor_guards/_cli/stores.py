@@ -1,16 +1,24 @@
-"""The configured decision store, as commands see it: they read one, and never make one."""
+"""The configured decision store or service, as commands see it: they read one, and never make one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from supervisor_guards._cli import output
 from supervisor_guards._config import GuardConfig
+from supervisor_guards._desk import Page
 from supervisor_guards.embedded import parts
+from supervisor_guards.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from supervisor_guards.embedded.desk import ReviewDesk
     from supervisor_guards.embedded.store import Store
+    from supervisor_guards.remote.desk import RemoteDesk
+
+T = TypeVar("T")
 
 SQLITE = "sqlite:///"
 SERVICE_DATABASE = "service.db"
@@ -54,10 +62,10 @@ def existing_store(config: GuardConfig) -> Store:
         output.fail(
             "SUPERVISOR_DATABASE_URL=memory: keeps decisions inside the application; set it to a database to list them"
         )
-    if config.base_url and not config.database_url:
+    if kept_by_service(config):
         output.fail(
-            f"SUPERVISOR_BASE_URL={config.base_url}: the service keeps the decisions; use its console, "
-            "or unset the variable to read the embedded store"
+            f"SUPERVISOR_BASE_URL={config.base_url}: the service keeps the decisions, and this reads a store; "
+            "unset the variable to read the embedded store"
         )
     file = store_file(config)
     if file is not None and not file.is_file() and not (config.database_url and config.migrated_by):
@@ -91,3 +99,37 @@ def _as_service(store: Store, config: GuardConfig) -> Store:
     except ModuleNotFoundError as error:
         output.fail(f"the database belongs to a service, and that needs {error.name}: install the extra `service`")
     return open_database(store_url(config), parts.sealer(config), Outbox().within)
+
+
+def kept_by_service(config: GuardConfig) -> bool:
+    """Whether the record is a service's; a database that is named as well is read itself."""
+    return bool(config.base_url) and not config.database_url
+
+
+@contextmanager
+def opened_desk(config: GuardConfig) -> Iterator[ReviewDesk | RemoteDesk]:
+    """The desk at the service, or at the configured store. Raises `ConfigurationError` where it can't be asked."""
+    if kept_by_service(config):
+        from supervisor_guards.remote.client import RemoteSupervisor
+
+        problems = config.service_problems()
+        if problems:
+            raise ConfigurationError(problems)
+        with closing(RemoteSupervisor.from_config(config)) as supervisor:
+            yield supervisor.desk()
+        return
+    from supervisor_guards.embedded.desk import ReviewDesk
+
+    with closing(existing_store(config)) as store:
+        yield ReviewDesk(store)
+
+
+def following(find: Callable[[int | None], Page[T]]) -> Iterator[T]:
+    """The rows of all pages; `find` gives the one from a cursor on, and is called as they are used up."""
+    cursor = None
+    while True:
+        page = find(cursor)
+        yield from page.rows
+        cursor = page.cursor
+        if cursor is None:
+            return

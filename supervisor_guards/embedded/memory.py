@@ -10,11 +10,20 @@ from typing import Any
 
 import msgspec
 
+from supervisor_guards import _sifting
 from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
 from supervisor_guards._model import Result, ReviewState
-from supervisor_guards.embedded import sifting, transitions
+from supervisor_guards.embedded import transitions
 from supervisor_guards.embedded.errors import ReviewNotFound
-from supervisor_guards.embedded.rollups import COUNT_KEYS, MINUTE_US, RollUps, percentiles
+from supervisor_guards.embedded.figures import Span, spans_of
+from supervisor_guards.embedded.rollups import (
+    COUNT_KEYS,
+    LATENCY_KEYS,
+    MINUTE_US,
+    RULE_KEYS,
+    RollUps,
+    percentiles,
+)
 from supervisor_guards.embedded.rows import (
     COLUMNS,
     DecisionRow,
@@ -205,7 +214,7 @@ class MemoryStore:
     def find_decisions(self, query: DecisionQuery, limit: int, cursor: int | None) -> Page[StoredDecision]:
         """A page of what `query` finds, newest first."""
         with self._lock:
-            return sifting.page(
+            return _sifting.page(
                 [self._with_result(row) for row in self._decisions.values()], query, limit, cursor, False
             )
 
@@ -215,7 +224,7 @@ class MemoryStore:
         """A page of what `query` finds, newest first unless `oldest_first`."""
         with self._lock:
             found = [self._review(action_id) for action_id in list(self._reviews)]
-        return sifting.page(found, query, limit, cursor, oldest_first)
+        return _sifting.page(found, query, limit, cursor, oldest_first)
 
     def choices(self) -> Choices:
         """What decisions can be filtered by, of the last day."""
@@ -259,6 +268,19 @@ class MemoryStore:
             Total(**{**dict(zip(by, group, strict=True)), **{name: groups[group][name] for name in names}})
             for group in sorted(groups)
         ]
+
+    def spans(self, first: int, until: int, step: int) -> list[Span]:
+        """The roll-ups by spans of `step` minutes, from the minute `first` to before `until`."""
+        with self._lock:
+            sums = [
+                [(dict(zip(keys, key, strict=True)), count) for key, count in found.items()]
+                for keys, found in (
+                    (COUNT_KEYS, self._sums.counts),
+                    (RULE_KEYS, self._sums.rules),
+                    (LATENCY_KEYS, self._sums.latencies),
+                )
+            ]
+        return spans_of(sums[0], sums[1], sums[2], first, until, step)
 
     def rule_totals(self, since: int, action_type: str | None = None) -> list[RuleTotal]:
         """Hits by rule, most first."""

@@ -11,6 +11,7 @@ from supervisor_guards.embedded.anchors import Anchor
 from supervisor_guards.embedded.authenticity import authentic
 from supervisor_guards.embedded.connections import Connections
 from supervisor_guards.embedded.evidence import Sealer
+from supervisor_guards.embedded.figures import Span, spans
 from supervisor_guards.embedded.rows import (
     Percentiles,
     RuleTotal,
@@ -81,6 +82,11 @@ class Reader:
         check_groups(by)
         with self._connections.reading() as held:
             return queries.totals(held, since, by)
+
+    def spans(self, first: int, until: int, step: int) -> list[Span]:
+        """The roll-ups by spans of `step` minutes, from the minute `first` to before `until`."""
+        with self._connections.reading() as held:
+            return spans(held, first, until, step)
 
     def rule_totals(self, since: int, action_type: str | None = None) -> list[RuleTotal]:
         """Hits by rule from the minute of `since` on, most first."""

@@ -24,12 +24,19 @@ _TEXT_LIMIT = 200
 
 
 def find_decisions(
-    connection: Connection, query: DecisionQuery, limit: int, cursor: int | None
+    connection: Connection,
+    query: DecisionQuery,
+    limit: int,
+    cursor: int | None,
+    among: Sequence[ColumnElement[bool]] = (),
 ) -> Page[StoredDecision]:
-    """A page of what `query` finds, newest first."""
+    """A page of what `query` finds, newest first; only of those for which the conditions of `among` hold.
+
+    An application's own (`app_id`) are by an index where nothing else is asked for.
+    """
     said = _said(query, "action_type", "route", "subject", "mode")
     rare = _said(query, "outcome", "would_have", "status")
-    conditions = [decisions.c[name] == value for name, value in said.items() if value is not None]
+    conditions = [*among, *(decisions.c[name] == value for name, value in said.items() if value is not None)]
     for name, value in rare.items():
         if value is not None:
             conditions += queries.equals(name, value)
@@ -40,7 +47,7 @@ def find_decisions(
         conditions.append(_contains(decisions, columns, query.text))
     filters = {**said, **rare, "rule": query.rule, "text": query.text}
     given = {name: value for name, value in filters.items() if value is not None}
-    indexed = len(given) <= 1 and all(
+    indexed = len(given) + len(among) <= 1 and all(
         name == "action_type" or (name in rare and value != queries.COMMON[name]) for name, value in given.items()
     )
     source = _Source(connection, decisions, decisions.c.time, queries.select_decisions(), rows.stored)
@@ -50,25 +57,33 @@ def find_decisions(
 
 
 def find_reviews(
-    connection: Connection, query: ReviewQuery, limit: int, cursor: int | None, oldest_first: bool
+    connection: Connection,
+    query: ReviewQuery,
+    limit: int,
+    cursor: int | None,
+    oldest_first: bool,
+    among: Sequence[ColumnElement[bool]] = (),
 ) -> Page[Review]:
-    """A page of what `query` finds, newest first unless `oldest_first`."""
+    """A page of what `query` finds, newest first unless `oldest_first`; `among` as with `find_decisions`."""
     said = _said(query, "status", "action_type", "route", "subject")
     conditions: list[ColumnElement[bool]] = [
-        reviews.c[name] == value for name, value in said.items() if value is not None
+        *among,
+        *(reviews.c[name] == value for name, value in said.items() if value is not None),
     ]
     if query.text is not None:
         columns = ("action_type", "route", "subject", "requester", "approver", "reasons")
         conditions.append(_contains(reviews, columns, query.text))
-    indexed = not conditions or (len(conditions) == 1 and query.status is not None)
+    asked = len(conditions) - len(among)
+    # With the status an application's own have an index, and without one they have none in the order of writing.
+    indexed = (asked == 0 and not among) or (asked == 1 and query.status is not None and len(among) <= 1)
     source = _Source(connection, reviews, reviews.c.created_at, select(reviews), rows.review)
     if query.text is not None and cursor is None and (named := source.named(query.text, conditions[:-1])):
         return Page(tuple(named))
     return source.page(conditions, indexed, query.since, query.until, limit, cursor, oldest_first)
 
 
-def choices(connection: Connection) -> Choices:
-    """What the newest roll-ups hold."""
+def choices(connection: Connection, app_id: str | None = None) -> Choices:
+    """What the newest roll-ups hold: all of them, or an application's, whose rules they don't tell."""
 
     def newest(table: Table, *names: str) -> Sequence[Any]:
         lately = (
@@ -77,21 +92,25 @@ def choices(connection: Connection) -> Choices:
             .limit(ROLL_UPS_LOOKED_THROUGH)
             .subquery()
         )
-        return connection.execute(select(*lately.c).distinct()).all()
+        query = select(*lately.c).distinct()
+        if app_id is not None:
+            query = query.where(lately.c.app_id == app_id)
+        return connection.execute(query).all()
 
-    kinds = newest(counts, "action_type", "route")
-    rules = newest(rule_counts, "rule_id")
+    kinds = newest(counts, "app_id", "action_type", "route")
+    rules = newest(rule_counts, "rule_id") if app_id is None else ()
     return Choices(
         tuple(sorted({row.action_type for row in kinds})),
         tuple(sorted({row.route for row in kinds} - {""})),
-        tuple(sorted(row.rule_id for row in rules)),
+        tuple(sorted({row.rule_id for row in rules})),
     )
 
 
-def span(connection: Connection) -> tuple[int, int] | None:
-    """When the first and the last stored decision were made."""
+def span(connection: Connection, app_id: str | None = None) -> tuple[int, int] | None:
+    """When the first and the last stored decision were made: of all, or of an application's."""
+    own = [] if app_id is None else [decisions.c.app_id == app_id]
     ends = [
-        select(decisions.c.time).where(decisions.c.id == select(end(decisions.c.id)).scalar_subquery())
+        select(decisions.c.time).where(decisions.c.id == select(end(decisions.c.id)).where(*own).scalar_subquery())
         for end in (func.min, func.max)
     ]
     first, last = (connection.execute(made).scalar() for made in ends)

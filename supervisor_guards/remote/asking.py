@@ -22,7 +22,7 @@ from supervisor_guards.remote.breaker import Breaker
 from supervisor_guards.remote.faults import Fault
 from supervisor_guards.remote.lines import Lines, Ticket, result
 from supervisor_guards.remote.requests import Answer, Reader, Request, Whole
-from supervisor_guards.remote.token import Token
+from supervisor_guards.remote.token import ReviewerToken, Token
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -99,9 +99,13 @@ class Asking:
         *,
         repeatable: bool = False,
         extra: tuple[tuple[bytes, bytes], ...] = (),
+        reviewer: ReviewerToken | None = None,
     ) -> Request:
-        """A request with its headers; `target` is the path below the service's address."""
-        headers = (*self._headers, self._token.header(), *extra)
+        """A request with its headers; `target` is the path below the service's address.
+
+        With `reviewer` it is theirs and not the application's: a service takes one credential in a request.
+        """
+        headers = (*self._headers, (reviewer or self._token).header(), *extra)
         if body is not None:
             headers += ((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body)))
         return Request(method, (self.address.prefix + target).encode("ascii"), body, headers, repeatable)

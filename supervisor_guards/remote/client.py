@@ -23,13 +23,14 @@ from supervisor_guards._shells import arun, run
 from supervisor_guards.errors import SupervisorUnavailable
 from supervisor_guards.remote.asking import Asking, Exchange, Flow, Others, Turn
 from supervisor_guards.remote.breaker import Breaker
+from supervisor_guards.remote.desk import RemoteDesk
 from supervisor_guards.remote.faults import Fault
 from supervisor_guards.remote.lines import Lines
 from supervisor_guards.remote.questions import NotRedacted, Questions, finished
 from supervisor_guards.remote.reviews import NO_APPROVALS, WAITING, Reviews
 from supervisor_guards.remote.shipping import Shipping
 from supervisor_guards.remote.sockets import AsyncLine, Line, tls_context
-from supervisor_guards.remote.token import Token
+from supervisor_guards.remote.token import ReviewerToken, Token
 
 R = TypeVar("R")
 _MASTER_KEY = "SUPERVISOR_MASTER_KEY"
@@ -76,6 +77,7 @@ class RemoteSupervisor:
         breaker_seconds: float = 1.0,
         max_connections: int = 32,
         ca_file: str | None = None,
+        reviewer_token: str | None = None,
     ) -> None:
         self._sync: _Pool | None = None
         self._async: weakref.WeakSet[_Pool] = weakref.WeakSet()
@@ -83,6 +85,7 @@ class RemoteSupervisor:
         self._timeouts = dict(timeouts or {})
         self._ca_file = ca_file
         self._tls: ssl.SSLContext | None = None
+        self._reviewer = ReviewerToken(reviewer_token) if reviewer_token else None
         self._breaker = Breaker(breaker_failures, breaker_seconds)
         self._asking = Asking(address, Token(app_id, secret, scopes), self._breaker, max_connections)
         # What the service knows as well, unless the application has a key of its own.
@@ -109,6 +112,7 @@ class RemoteSupervisor:
             breaker_seconds=config.breaker_seconds,
             max_connections=config.max_connections,
             ca_file=config.ca_file,
+            reviewer_token=config.reviewer_token,
         )
 
     def __repr__(self) -> str:
@@ -169,6 +173,10 @@ class RemoteSupervisor:
         lines = (await self._apool()).lines
         flow = self._reviews.redeem(lines, action_id, digest, subject, action_type, route, tenant)
         await arun(self._told(flow, action_id), _aperform)
+
+    def desk(self) -> RemoteDesk:
+        """Where people read and decide what the service keeps; opens nothing."""
+        return RemoteDesk(self, self._reviewer, self._timeout)
 
     def perform(self, flow: Flow[R], action_id: str | None = None) -> R:
         """Run a flow of `asking` for a sync caller. Raises `SupervisorUnavailable` where it raises `Fault`."""

@@ -126,3 +126,5 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     retry_after: str | None = None
+    link: str | None = None
+    """The `Link` header (RFC 8288), as lists of several pages have it."""

@@ -276,8 +276,8 @@ class _Taking:
         """The answer whose body was taken. Raises the reader's `Fault`."""
         if self._fault is not None:
             raise self._fault
-        waits = [value for name, value in response.headers if name.lower() == b"retry-after"]
-        return Answer(response.status, waits[0].decode("latin-1") if waits else None)
+        told = {name.lower(): value.decode("latin-1") for name, value in reversed(response.headers)}
+        return Answer(response.status, told.get(b"retry-after"), told.get(b"link"))
 
 
 _ERRORS = (

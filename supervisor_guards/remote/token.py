@@ -1,4 +1,4 @@
-"""The bearer token: signed once for its lifetime, renewed before it ends."""
+"""What a request shows of who asks: an application's signed bearer token, or a reviewer's own token."""
 
 from __future__ import annotations
 
@@ -41,3 +41,29 @@ class Token:
 
         claims = {"sub": self._app_id, "scopes": self._scopes, "iat": now, "exp": now + LIFETIME}
         return b"Bearer " + jwt.encode(claims, self._secret, "HS256").encode("ascii")
+
+
+_PERSONS = "sgr_"
+"""How a token begins that a person made for a program at a service of ours; any other is an administrator's."""
+
+
+class ReviewerToken:
+    """The credential of a reviewer, which stands instead of the application's own. Its repr shows none of it."""
+
+    def __init__(self, token: str) -> None:
+        self._value = header_value(token)
+        self.is_persons = token.startswith(_PERSONS)
+
+    def __repr__(self) -> str:
+        return f"<ReviewerToken of {'a person' if self.is_persons else 'an administrator'}>"
+
+    def header(self) -> tuple[bytes, bytes]:
+        """The one header that names who asks."""
+        if self.is_persons:
+            return (b"Authorization", b"Bearer " + self._value)
+        return (b"X-Admin-Token", self._value)
+
+
+def header_value(text: str) -> bytes:
+    """`text` as a header's value, which is one line of ASCII."""
+    return text.encode("unicode_escape")

@@ -158,13 +158,13 @@ def service(status: int, body: bytes) -> Service:
     if status == 404:
         return PLAIN
     check_status(status, body)
-    named = _decoded(_read_capabilities, body).capabilities
+    named = decoded(_read_capabilities, body).capabilities
     return Service(True, _ALL if named is None else frozenset(named))
 
 
 def verdict(body: bytes, question: Question) -> Verdict | None:
     """The answer to `question` alone; None where a shadow answer says that it was not evaluated. Raises `Fault`."""
-    return _verdict(_decoded(_read_answer, body), question)
+    return _verdict(decoded(_read_answer, body), question)
 
 
 def verdicts(body: bytes, questions: Sequence[Question]) -> list[Verdict | Fault | None]:
@@ -174,8 +174,8 @@ def verdicts(body: bytes, questions: Sequence[Question]) -> list[Verdict | Fault
     """
     found: dict[str, msgspec.Raw] = {}
     faults: dict[str, Fault] = {}
-    for raw in _decoded(_read_items, body).items:
-        item = _decoded(_read_item, bytes(raw))
+    for raw in decoded(_read_items, body).items:
+        item = decoded(_read_item, bytes(raw))
         if item.id in found:
             raise Fault("wrong", "answered one action twice")
         found[item.id] = raw
@@ -185,7 +185,7 @@ def verdicts(body: bytes, questions: Sequence[Question]) -> list[Verdict | Fault
             faults[item.id] = Fault("answered", what, status=item.error.status)
     if len(found) != len(questions) or any(question.id not in found for question in questions):
         raise Fault("wrong", "answered with the id of another action")
-    return [faults.get(q.id or "") or _verdict(_decoded(_read_answer, bytes(found[q.id or ""])), q) for q in questions]
+    return [faults.get(q.id or "") or _verdict(decoded(_read_answer, bytes(found[q.id or ""])), q) for q in questions]
 
 
 def _verdict(answer: _Answer, question: Question) -> Verdict | None:
@@ -225,13 +225,13 @@ def _verdict(answer: _Answer, question: Question) -> Verdict | None:
 
 def case(body: bytes) -> Case:
     """One review case. Raises `Fault`."""
-    found: Case = _decoded(_read_case, body)
+    found: Case = decoded(_read_case, body)
     return found
 
 
 def case_of(body: bytes, action_id: str) -> Case | None:
     """The case of `action_id` in a list of cases; None where it isn't there. Raises `Fault`."""
-    cases: list[Case] = _decoded(_read_cases, body)
+    cases: list[Case] = decoded(_read_cases, body)
     return next((one for one in cases if one.action_id == action_id), None)
 
 
@@ -279,7 +279,8 @@ def _seconds(text: str | None) -> float | None:
     return float(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 6 else None
 
 
-def _decoded(read: Any, body: bytes) -> Any:
+def decoded(read: Any, body: bytes) -> Any:
+    """What `read` makes of `body`. Raises `Fault`, which says nothing of what is in it."""
     try:
         return read(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

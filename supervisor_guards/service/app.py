@@ -11,12 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount
 
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.service.api import (
     actions,
     decisions,
     description,
+    desk,
     integrations,
     metrics,
     operations,
@@ -27,6 +29,7 @@ from supervisor_guards.service.api import (
     webhooks,
 )
 from supervisor_guards.service.config import ServiceConfig
+from supervisor_guards.service.console.mounted import service_console
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.headers import HEADERS, SafeHeaders
 from supervisor_guards.service.problems import Problem, answer, problem_response
@@ -65,12 +68,14 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         *metrics.routes,
         *reviews.routes,
         *decisions.routes,
+        *desk.routes,
         *integrations.routes,
         *people.routes,
         *session.routes,
         *policies.routes,
         *webhooks.routes,
         *description.routes,
+        Mount("/console", service_console()),
     ]
     return Starlette(
         routes=routes,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from supervisor_guards._model import Hit
 from supervisor_guards.embedded.bundle import iso
 from supervisor_guards.embedded.rows import DecisionRow, Review
 from supervisor_guards.service.integrations import StoredIntegration
@@ -26,10 +28,7 @@ def review_item(review: Review, decision: DecisionRow | None) -> dict[str, Any]:
         "action_payload": json.loads(review.payload or "{}"),
         "action_type": review.action_type,
         "risk_score": 0,
-        "policy_hits": [
-            {"rule_id": hit.rule_id, "action": hit.action, "reason": hit.reason, "explanation": hit.explanation}
-            for hit in hits
-        ],
+        "policy_hits": _hits(hits),
         "created_at": iso(review.created_at),
         "resolved_at": None if review.resolved_at is None else iso(review.resolved_at),
         "approver": review.approver,
@@ -44,6 +43,7 @@ def review_item(review: Review, decision: DecisionRow | None) -> dict[str, Any]:
         "route": review.route,
         "tenant": review.tenant,
         "integration_id": review.app_id,
+        "used_at": None if review.used_at is None else iso(review.used_at),
     }
 
 
@@ -77,7 +77,19 @@ def decision_item(row: DecisionRow) -> dict[str, Any]:
         "result": row.result,
         "review_id": row.case_id,
         "integration_id": row.app_id,
+        "hits": _hits(row.hits),
+        "policy_name": row.policy_name,
+        "policy_hash": row.policy_hash,
+        "sample_bucket": row.sample_bucket,
+        "latency_us": row.latency_us,
     }
+
+
+def _hits(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    return [
+        {"rule_id": hit.rule_id, "action": hit.action, "reason": hit.reason, "explanation": hit.explanation}
+        for hit in hits
+    ]
 
 
 def integration_item(row: StoredIntegration, secret: str | None = None) -> dict[str, Any]:

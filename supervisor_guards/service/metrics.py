@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -57,7 +58,8 @@ def summary(held: Connection, window: str, caller: Principal, now_us: int | None
     shadow, enforced, would, blocked, reviews = (int(value) for value in row)
     approved = int(held.execute(_of(approvals, select(_sum(approvals)), since, caller)).scalar_one())
     buckets = _of(latencies, select(latencies.c.bucket, _sum(latencies)), since, caller).group_by(latencies.c.bucket)
-    taken = percentiles({row[0]: int(row[1]) for row in held.execute(buckets)})
+    found: Sequence[Any] = held.execute(buckets).all()
+    taken = percentiles({bucket: int(count) for bucket, count in found})
     return Summary(
         window=window,
         since=iso(since),

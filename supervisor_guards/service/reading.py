@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, or_, select
 
+from supervisor_guards._desk import Page
 from supervisor_guards.embedded import queries, rows
 from supervisor_guards.embedded.rows import Review, StoredDecision
 from supervisor_guards.embedded.schema import decisions, reviews
@@ -30,9 +31,9 @@ def find_reviews(
 
     People see all. `before` is (resolved_at or id, id) of the last one of the page before.
     """
-    seen = own(reviews, caller)
+    mine = own(reviews, caller)
     if status is None or status == "pending":
-        query = select(reviews).where(*seen).order_by(reviews.c.id.desc())
+        query = select(reviews).where(*mine).order_by(reviews.c.id.desc())
         if status is not None:
             query = query.where(reviews.c.status == status)
         if before is not None:
@@ -40,7 +41,7 @@ def find_reviews(
         return _reviews(held, query.limit(limit))
     found: list[Review] = []
     for one in RESOLVED.get(status, (status,)):
-        query = select(reviews).where(*seen, reviews.c.status == one)
+        query = select(reviews).where(*mine, reviews.c.status == one)
         if before is None or before[0]:
             found += _reviews(held, _by_time(query, before).limit(limit))
         if one == "executed" and len(found) < limit:
@@ -69,7 +70,7 @@ def find_decisions(
     before: int | None = None,
     outcome: str | None = None,
     include_shadow: bool = True,
-) -> list[StoredDecision]:
+) -> Page[StoredDecision]:
     """A page of decisions, newest first; people see all. `before` is the last one's `id` of the page before."""
     query = queries.select_decisions().where(*own(decisions, caller))
     if outcome is not None:
@@ -78,8 +79,9 @@ def find_decisions(
         query = query.where(decisions.c.enforced.is_(True))
     if before is not None:
         query = query.where(decisions.c.id < before)
-    found = held.execute(query.order_by(decisions.c.id.desc()).limit(limit)).mappings()
-    return [rows.stored(dict(row)) for row in found]
+    query = query.order_by(decisions.c.id.desc()).limit(limit + 1)
+    found = tuple(rows.stored(dict(row)) for row in held.execute(query).mappings())
+    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 
 def may_see(caller: Principal, app_id: str, action_type: str) -> bool:

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
@@ -24,6 +23,7 @@ from supervisor_guards.service.people import person_of
 from supervisor_guards.service.principals import Person
 from supervisor_guards.service.problems import Problem
 from supervisor_guards.service.proxies import identity
+from supervisor_guards.service.same_site import check_same_site
 from supervisor_guards.service.schema import people
 from supervisor_guards.service.schema import sessions as table
 from supervisor_guards.service.vault import hashed, new_token
@@ -162,22 +162,6 @@ async def _named(service: Service, names: Sequence[str]) -> Person:
     if found is None:
         raise Problem(403, f"{names[0][:80]!r} has no account here: an administrator makes one (people create)")
     return found.principal("proxy")
-
-
-def check_same_site(request: Request) -> None:
-    """Raises `Problem` 403 for a request that another site's page makes a browser send.
-
-    Browsers tell where a request is from (Fetch Metadata), older ones whose page it is (Origin, RFC 6454). A program
-    tells neither.
-    """
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    if site is not None:
-        ours = site in ("same-origin", "none")
-    else:
-        ours = origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
-    if not ours:
-        raise Problem(403, "the request comes from a page of another site: send it from one of this service")
 
 
 def cookie(request: Request) -> str | None:

@@ -130,6 +130,7 @@ class ReviewCase(msgspec.Struct):
     route: str | None
     tenant: str | None
     integration_id: str
+    used_at: str | None
 
 
 class StoredDecision(msgspec.Struct):
@@ -158,6 +159,22 @@ class StoredDecision(msgspec.Struct):
     result: str | None
     review_id: str | None
     integration_id: str
+    hits: list[PolicyHit]
+    policy_name: str | None
+    policy_hash: str | None
+    sample_bucket: int | None
+    latency_us: int
+
+
+class Desk(msgspec.Struct):
+    """Sums of what the caller may see; `recorded` answers each window that was asked for."""
+
+    waiting: int
+    action_types: list[str]
+    routes: list[str]
+    rules: list[str]
+    span: list[int] | None
+    recorded: list[bool]
 
 
 class EvidenceEvent(msgspec.Struct):

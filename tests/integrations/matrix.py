@@ -84,7 +84,7 @@ def _table(subject: str, names: list[str], columns: Mapping[str, Column]) -> str
             continue
         usual = max(words, key=words.count)
         unlike.append("| " + " | ".join([_shown(name), *(w if w == usual else f"*{w}*" for w in words)]) + " |")
-    text = f"### {subject}\n"
+    text = f"## {subject}\n"
     if alike:
         text += "\n| the same everywhere | answer |\n|---|---|\n" + "\n".join(alike) + "\n"
     if unlike:

@@ -103,15 +103,23 @@ class Project:
             await send({"type": "http.response.body", "body": b"{}"})
             return
 
+        answered = False
+
         async def watched() -> Any:
             message = await receive()
-            if message["type"] == "http.disconnect":
+            # Servers also say so of a request that they have answered.
+            if message["type"] == "http.disconnect" and not answered:
                 await self._count(left=1)
             return message
 
+        async def answering(message: Any) -> None:
+            nonlocal answered
+            answered = answered or (message["type"] == "http.response.body" and not message.get("more_body"))
+            await send(message)
+
         await self._count(active=1)
         try:
-            await self._handlers[variant](scope, watched, send)
+            await self._handlers[variant](scope, watched, answering)
         finally:
             await self._count(active=-1)
 

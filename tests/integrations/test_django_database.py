@@ -12,6 +12,7 @@ import postgres
 import pytest
 
 from supervisor_guards.embedded import open_store
+from supervisor_guards.embedded.schema import VERSION
 from tests.integrations.django_store import ALIAS, Project, postgresql, sqlite
 from tests.integrations.django_store.scenarios import WAYS
 
@@ -50,7 +51,7 @@ def test_rows_and_reviews_outlive_the_request_s_transaction(
         assert asked["groups"] == ["operation-inside"]
         assert found["redeemed"] == {
             "status": 403, "waiting": True, "state": "approved", "again": [200, 409], "findings": [],
-            "checked": [True, True, True], "purged": [True, True, True], "after": [], "schema": ["2"],
+            "checked": [True, True, True], "purged": [True, True, True], "after": [], "schema": [str(VERSION)],
         }  # fmt: skip
         assert found["allowed"]["statuses"] == [200] * len(WAYS)
         assert {"decorator", "inside", "after", "permission", "operation"} <= set(found["allowed"]["groups"])

@@ -90,10 +90,13 @@ ROWS = [
     Row("GET", "/v1/actions/recent", EVERYBODY, "decision"),
     Row("GET", "/v1/decisions/{action_id}", SEEN, "decision"),
     Row("GET", "/v1/decisions/{action_id}/evidence", SEEN, "decision"),
+    # desks
+    Row("GET", "/v1/desk", EVERYBODY, "review"),
     # reviews
     Row("GET", "/v1/review-cases", EVERYBODY, "review"),
     Row("GET", "/v1/review-cases/{case_id}", SEEN, "review"),
     Row("POST", "/v1/review-cases/{case_id}/resolve", REVIEWERS, "review", lambda: {"decision": "approved"}),
+    Row("POST", "/v1/review-cases/{case_id}/abandon", REVIEWERS, "review"),
     Row("POST", "/v1/approvals/{action_id}/redeem", ITS_OWN, "approved", lambda: {"digest": "{action_id}"}),
     # integrations
     Row("POST", "/v1/integrations", ADMINISTRATORS_MAKE, json=_integration),

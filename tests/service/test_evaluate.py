@@ -72,7 +72,7 @@ def test_in_shadow_a_database_that_fails_does_not_break_the_application(service_
         assert http.post(EVALUATE, json=body(1)).status_code == 200
 
         def work(held: Any, _note: Any) -> None:
-            held.exec_driver_sql("ALTER TABLE sg_decisions RENAME TO elsewhere")
+            held.exec_driver_sql("DROP TABLE sg_decisions")
 
         running.service.store.transact(work)
         shadow = http.post(EVALUATE, json=body(500, shadow=True))

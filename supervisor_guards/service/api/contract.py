@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from supervisor_guards.service import shapes
-from supervisor_guards.service.api import actions, integrations, people, policies, reviews, session, webhooks
+from supervisor_guards.service.api import actions, desk, integrations, people, policies, reviews, session, webhooks
 from supervisor_guards.service.described import Operation as Op
 from supervisor_guards.service.described import Query
 from supervisor_guards.service.judging import Asked
@@ -32,6 +32,13 @@ def _limit(most: int) -> Query:
 def _one_of(name: str, *choices: str) -> Query:
     return Query(name, {"type": "string", "enum": list(choices)})
 
+
+_MOMENT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_SEARCHED = (
+    *(Query(name, _TEXT) for name in ("action_type", "route", "subject", "text")),
+    Query("since", _MOMENT, text="From then on: microseconds since the epoch."),
+    Query("until", _MOMENT, text="Before then."),
+)
 
 _RUNNING = (
     Op("GET", "/healthz", "The process answers.", "nobody", shapes.State),
@@ -64,7 +71,11 @@ _ACTIONS = (
     ),
     Op(
         "GET", "/v1/actions/recent", "The newest decisions.", answer=list[shapes.StoredDecision],
-        query=(_one_of("decision", "allow", "deny", "review"), _limit(500), _flag("include_shadow"), _CURSOR),
+        query=(
+            _one_of("decision", "allow", "deny", "review"), _limit(500), _flag("include_shadow"), _CURSOR, *_SEARCHED,
+            _one_of("mode", *desk.MODES), _one_of("outcome", *desk.OUTCOMES), _one_of("would_have", *desk.OUTCOMES),
+            _one_of("status", *desk.STATUSES), Query("rule", _TEXT),
+        ),
     ),
     Op("GET", "/v1/decisions/{action_id}", "One decision.", answer=shapes.StoredDecision),
     Op("GET", "/v1/decisions/{action_id}/evidence", "The evidence of one action.", answer=shapes.Evidence),
@@ -78,7 +89,8 @@ _REVIEWS = (
         answer=list[shapes.ReviewCase],
         query=(
             _one_of("status", *reviews.STATUSES), _limit(100), _BEFORE, Query("action_id", _TEXT),
-            Query("wait", {"type": "integer", "minimum": 0, "maximum": reviews.LONGEST_WAIT}),
+            Query("wait", {"type": "integer", "minimum": 0, "maximum": reviews.LONGEST_WAIT}), *_SEARCHED,
+            _one_of("state", *desk.STATES), _one_of("order", *desk.ORDERS),
         ),
     ),
     Op("GET", "/v1/review-cases/{case_id}", "One review.", answer=shapes.ReviewCase),
@@ -86,6 +98,15 @@ _REVIEWS = (
         "POST", "/v1/review-cases/{case_id}/resolve", "Approve or reject a review, once.", answer=shapes.ReviewCase,
         body=reviews.Resolution, also=(409,),
         query=(Query("X-Approver", _TEXT, "header", "In whose name the administrator's token resolves."), _CSRF),
+    ),
+    Op(
+        "POST", "/v1/review-cases/{case_id}/abandon", "Close a review that nobody needs any more.", "person",
+        shapes.ReviewCase, reviews.Abandonment, query=(_CSRF,), also=(409,),
+    ),
+    Op(
+        "GET", "/v1/desk", "How many reviews wait, what there is to filter by, and when decisions were made.",
+        answer=shapes.Desk,
+        query=(Query("window", {"type": "string", "pattern": r"^\d+-\d+$"}, text="<from>-<before>, microseconds."),),
     ),
     Op(
         "POST", "/v1/approvals/{action_id}/redeem", "Use up an approval, once: 425 pending, 409 used, 410 expired.",

@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from supervisor_guards._desk import Page
 from supervisor_guards.embedded.bundle import bundle
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.rows import StoredDecision
-from supervisor_guards.service import reading
+from supervisor_guards.service import reading, searching
 from supervisor_guards.service.api.calls import anybody, choice, flag, next_page, number, service_of
+from supervisor_guards.service.api.desk import decision_query
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.items import decision_item
 from supervisor_guards.service.principals import Principal
 from supervisor_guards.service.problems import Problem, answer
 
-CAPABILITIES = ("batch", "long_poll", "redeem", "result", "results", "bundle")
+CAPABILITIES = ("batch", "long_poll", "redeem", "result", "results", "bundle", "desk")
 
 
 async def capabilities(request: Request) -> Response:
@@ -49,22 +52,31 @@ async def action_types(request: Request) -> Response:
 
 
 async def recent(request: Request) -> Response:
-    """The newest decisions: an integration's own, all of them for people. `before` is a cursor of the `Link` header."""
+    """The newest decisions: an integration's own, all of them for people. `before` is a cursor of the `Link` header.
+
+    With what they are searched by, a page may have fewer than `limit` before the end: the `Link` header goes on.
+    """
     service, caller = await anybody(request)
     outcome = choice(request, "decision", ("allow", "deny", "review"))
     limit = number(request, "limit", 50, 1, 500)
     before = number(request, "before", 0, 0, 10**18) or None
     include_shadow = flag(request, "include_shadow", True)
 
-    def read() -> list[StoredDecision]:
+    query = decision_query(request)
+    if query is not None and query.outcome is None:
+        query = msgspec.structs.replace(query, outcome=outcome)
+
+    def read() -> Page[StoredDecision]:
         with service.store.reading() as held:
+            if query is not None:
+                return searching.find_decisions(held, caller, query, limit, before, include_shadow=include_shadow)
             return reading.find_decisions(
                 held, caller, limit, before=before, outcome=outcome, include_shadow=include_shadow
             )
 
-    found = await service.reading(read)
-    headers = next_page(request, found[-1].id) if len(found) == limit else None
-    return answer([decision_item(row) for row in found], headers=headers)
+    page = await service.reading(read)
+    headers = None if page.cursor is None else next_page(request, page.cursor)
+    return answer([decision_item(row) for row in page.rows], headers=headers)
 
 
 async def one_decision(request: Request) -> Response:

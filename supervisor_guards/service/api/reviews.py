@@ -11,13 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from supervisor_guards._desk import Page, ReviewQuery
 from supervisor_guards.embedded.desk import NotAReviewer, OwnAction, Principal
 from supervisor_guards.embedded.errors import ReviewNotFound, ReviewResolved
 from supervisor_guards.embedded.rows import Review
 from supervisor_guards.embedded.transitions import Claim
 from supervisor_guards.errors import ApprovalInvalid, ApprovalUsed
-from supervisor_guards.service import bodies, reading, wakeups
+from supervisor_guards.service import bodies, reading, searching, wakeups
 from supervisor_guards.service.api.calls import anybody, calling, choice, next_page, number
+from supervisor_guards.service.api.desk import review_query
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.items import review_item
 from supervisor_guards.service.principals import Integration, demand
@@ -37,6 +39,12 @@ class Resolution(msgspec.Struct):
     notes: str | None = None
 
 
+class Abandonment(msgspec.Struct):
+    """The body of `POST /v1/review-cases/{id}/abandon`."""
+
+    notes: str | None = None
+
+
 class Redemption(msgspec.Struct):
     """The body of `POST /v1/approvals/{action_id}/redeem`: what is to be compared with what was approved."""
 
@@ -50,7 +58,8 @@ class Redemption(msgspec.Struct):
 async def list_reviews(request: Request) -> Response:
     """A page of reviews: an integration's own, all of them for people; the `Link` header names the next page.
 
-    `action_id` chooses one, and `wait` (s) gives it time to be decided.
+    `action_id` chooses one, and `wait` (s) gives it time to be decided. With what they are searched by they come in
+    the order in which they were asked for, and a page may have fewer than `limit` before the end.
     """
     service, caller = await anybody(request)
     status = choice(request, "status", STATUSES)
@@ -60,6 +69,9 @@ async def list_reviews(request: Request) -> Response:
         found = await _waited(service, caller, action_id, number(request, "wait", 0, 0, LONGEST_WAIT))
         cases = [] if found is None or status not in (None, reading.version_1_status(found.status)) else [found]
         return answer(await _items(service, cases))
+    searched = review_query(request)
+    if searched is not None:
+        return await _searched(request, service, caller, *searched, limit)
     before = _cursor(request)
     cases = await service.reading(_page, service, caller, status, limit, before)
     last = cases[-1] if len(cases) == limit else None
@@ -80,19 +92,7 @@ async def resolve(request: Request) -> Response:
     case_id = request.path_params["case_id"]
     given = bodies.decode(await bodies.read(request, service.config.max_body_bytes), Resolution)
     found = await _found(service, caller, case_id)
-    if isinstance(caller, Integration):
-        if not caller.resolves_own:
-            raise Problem(
-                403,
-                "an integration may not resolve its own reviews: a reviewer does, in the console or with a token of "
-                "theirs (or create the integration with resolves_own)",
-            )
-        reviewer = Principal(f"{caller.label}, claiming {_approver(request) or 'nobody'}")
-    else:
-        person = demand(caller, "reviewer")
-        claimed = _approver(request) if not person.id else None
-        names = (person.name, *person.known_as, *([claimed] if claimed else []))
-        reviewer = Principal(f"admin token, claiming {claimed}" if claimed else person.label, known_as=names)
+    reviewer = _reviewer(request, caller)
     try:
         await service.reading(service.desk.resolve, found.action_id, given.decision, given.notes, reviewer)
     except (OwnAction, NotAReviewer) as error:
@@ -100,6 +100,36 @@ async def resolve(request: Request) -> Response:
     except ReviewResolved as error:
         raise Problem(409, f"review already {error.status}") from None  # version 1's words; the case says by whom
     return answer((await _items(service, [await _found(service, caller, case_id)]))[0])
+
+
+async def abandon(request: Request) -> Response:
+    """Close a pending review that nobody needs any more; for reviewers."""
+    service, caller = await anybody(request)
+    case_id = request.path_params["case_id"]
+    given = bodies.decode(await bodies.read(request, service.config.max_body_bytes) or b"{}", Abandonment)
+    found = await _found(service, caller, case_id)
+    demand(caller, "reviewer")
+    try:
+        await service.reading(service.desk.abandon, found.action_id, _reviewer(request, caller), given.notes)
+    except ReviewResolved as error:
+        raise Problem(409, f"review already {error.status}") from None
+    return answer((await _items(service, [await _found(service, caller, case_id)]))[0])
+
+
+def _reviewer(request: Request, caller: Caller) -> Principal:
+    """Who decides, as the record says it. Raises `Problem` 403 for who may not."""
+    if isinstance(caller, Integration):
+        if not caller.resolves_own:
+            raise Problem(
+                403,
+                "an integration may not resolve its own reviews: a reviewer does, in the console or with a token of "
+                "theirs (or create the integration with resolves_own)",
+            )
+        return Principal(f"{caller.label}, claiming {_approver(request) or 'nobody'}")
+    person = demand(caller, "reviewer")
+    claimed = _approver(request) if not person.id else None
+    names = (person.name, *person.known_as, *([claimed] if claimed else []))
+    return Principal(f"admin token, claiming {claimed}" if claimed else person.label, known_as=names)
 
 
 async def redeem(request: Request) -> Response:
@@ -120,6 +150,21 @@ async def redeem(request: Request) -> Response:
         reason = error.reasons[0] if error.reasons else "invalid"
         raise Problem(_REDEEM.get(reason, 403), f"approval {reason}") from None
     return answer({"action_id": action_id, "status": "used"})
+
+
+async def _searched(
+    request: Request, service: Service, caller: Caller, query: ReviewQuery, oldest_first: bool, limit: int
+) -> Response:
+    before = number(request, "before", 0, 0, 10**18) or None
+
+    def read() -> Page[Review]:
+        service.store.expire_due()
+        with service.store.reading() as held:
+            return searching.find_reviews(held, caller, query, limit, before, oldest_first=oldest_first)
+
+    page = await service.reading(read)
+    headers = None if page.cursor is None else next_page(request, page.cursor)
+    return answer(await _items(service, list(page.rows)), headers=headers)
 
 
 async def _waited(service: Service, caller: Caller, action_id: str, seconds: int) -> Review | None:
@@ -191,5 +236,6 @@ routes = [
     Route("/v1/review-cases", list_reviews, methods=["GET"]),
     Route("/v1/review-cases/{case_id}", one_review, methods=["GET"]),
     Route("/v1/review-cases/{case_id}/resolve", resolve, methods=["POST"]),
+    Route("/v1/review-cases/{case_id}/abandon", abandon, methods=["POST"]),
     Route("/v1/approvals/{action_id}/redeem", redeem, methods=["POST"]),
 ]

@@ -16,6 +16,7 @@ from supervisor_guards.service.core import Service
 from supervisor_guards.service.items import token_item
 from supervisor_guards.service.principals import Person, demand
 from supervisor_guards.service.problems import Problem, answer
+from supervisor_guards.service.same_site import check_same_site
 from supervisor_guards.service.signing_in import sign_in
 
 _HOME = "/"
@@ -45,7 +46,7 @@ class NewToken(msgspec.Struct):
 async def begin(request: Request) -> Response:
     """Sign in: JSON is answered with the person, a page's form with the way to its field `next`."""
     service = service_of(request)
-    sessions.check_same_site(request)
+    check_same_site(request)
     limit = service.config.max_body_bytes
     form = await forms.fields(request, limit) if forms.is_form(request) else None
     if form is None:

@@ -1,4 +1,4 @@
-"""The search of `search` among rows in memory."""
+"""What the database is searched for, among rows in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from supervisor_guards._desk import DecisionQuery, Page, ReviewQuery
-from supervisor_guards.embedded.rows import Review, StoredDecision
+from supervisor_guards._records import Review, StoredDecision
 
 Row = TypeVar("Row", StoredDecision, Review)
 

@@ -1,0 +1,21 @@
+"""The console as the service mounts it: its own record, sessions and sign-in pages."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from supervisor_guards.service.console import administration, policies, service_door
+from supervisor_guards.service.console.app import Console
+from supervisor_guards.service.console.service_source import ServiceSource
+
+__all__ = ["service_console"]
+
+
+def service_console() -> Console:
+    """The console over the service of the application around it, which is opened later than this is made."""
+
+    def source_of(request: Request) -> ServiceSource:
+        return ServiceSource(request.app.state.service)
+
+    more = (*policies.routes, *administration.routes)
+    return Console(source_of, service_door.ServiceDoor(), more, service_door.routes)

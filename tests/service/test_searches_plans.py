@@ -1,0 +1,75 @@
+"""What an integration's desk asks is found by an index, or among a bounded number of rows: by SQLite's own plan."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import Engine
+
+from supervisor_guards._desk import DecisionQuery, ReviewQuery
+from supervisor_guards.embedded.evidence import Sealer
+from supervisor_guards.service import searching
+from supervisor_guards.service.database import open_database
+from supervisor_guards.service.principals import Integration
+
+SHOP = Integration("shop", "shop", ("*",))
+NARROW = Integration("shop", "shop", ("refund", "payment"))
+
+
+def decisions(held: Connection, caller: Integration, **asked: Any) -> Any:
+    return searching.find_decisions(held, caller, DecisionQuery(**asked), 50, None, include_shadow=True)
+
+
+def reviews(held: Connection, caller: Integration, **asked: Any) -> Any:
+    return searching.find_reviews(held, caller, ReviewQuery(**asked), 50, None, oldest_first=True)
+
+
+QUERIES: dict[str, Callable[[Connection], Any]] = {
+    "decisions by action": lambda held: decisions(held, SHOP, action_type="refund"),
+    "decisions by text": lambda held: decisions(held, SHOP, text="ann"),
+    "decisions of narrowed scopes": lambda held: decisions(held, NARROW, outcome="deny"),
+    "reviews": lambda held: reviews(held, SHOP),
+    "reviews by state": lambda held: reviews(held, SHOP, status="pending"),
+    "reviews of narrowed scopes": lambda held: reviews(held, NARROW, status="pending"),
+    "waiting": lambda held: searching.waiting(held, SHOP),
+    "span": lambda held: searching.span(held, SHOP),
+}
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Iterator[Callable[[str], list[str]]]:
+    path = tmp_path / "new" / "service.db"
+    store = open_database(f"sqlite:///{path}", Sealer.unsigned())
+    ran: list[tuple[str, Any]] = []
+
+    def keep(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        ran.append((statement, parameters))
+
+    def planned(name: str) -> list[str]:
+        with store.reading() as held:
+            event.listen(Engine, "before_cursor_execute", keep)
+            try:
+                QUERIES[name](held)
+            finally:
+                event.remove(Engine, "before_cursor_execute", keep)
+        connection = sqlite3.connect(path)
+        wanted = [(text, values) for text, values in ran if text.split()[0] in ("SELECT", "WITH")]
+        found = [row[3] for text, values in wanted for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+        connection.close()
+        return found
+
+    yield planned
+    store.close()
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_table_is_read_from_end_to_end(plan: Callable[[str], list[str]], name: str) -> None:
+    found = plan(name)
+    assert any("sg_" in step for step in found)
+    for step in found:
+        assert not step.startswith(("SCAN sg_decisions", "SCAN sg_reviews")), found
