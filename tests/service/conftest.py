@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,15 @@ import pytest
 from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.service.database import open_database
 from tests.service.serving import Caller, Running, new_name, serving
+
+
+@pytest.fixture(autouse=True)
+def environment_as_it_was() -> Iterator[None]:
+    """Commands set variables for the processes they start; here they run in the tests' own."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

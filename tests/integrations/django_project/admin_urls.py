@@ -17,12 +17,11 @@ from supervisor_guards_django.models import Review
 class GuardedGroups(admin.ModelAdmin):
     """Groups, whose bulk deletion is an action type of its own."""
 
-    def get_actions(self, request: Any) -> dict[str, Any]:
-        found = super().get_actions(request)
-        if "delete_selected" in found:
-            _, name, description = found["delete_selected"]
-            found["delete_selected"] = (delete_groups, name, description)
-        return found
+    actions = ("delete_selected",)
+
+    @admin.action(permissions=["delete"], description=delete_selected.short_description)
+    def delete_selected(self, request: Any, queryset: Any) -> Any:
+        return delete_groups(self, request, queryset)
 
 
 def _chosen(request: Any) -> dict[str, Any]:
