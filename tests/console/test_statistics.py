@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from conftest import Clock
 
 from supervisor_guards.embedded.rollups import MINUTE_US
 from supervisor_guards.embedded.rows import DecisionRow
@@ -25,7 +24,7 @@ def row(number: int, time: int, **fields: Any) -> DecisionRow:
     return DecisionRow(action_id=f"a-{number}", time=time, action_type="refund", **values)
 
 
-def test_figures_keep_apart_what_a_sampled_action_enforced(any_store: Any, store_clock: Clock) -> None:
+def test_figures_keep_apart_what_a_sampled_action_enforced(any_store: Any, store_clock: Any) -> None:
     now = store_clock.now
     kinds = [
         {},
@@ -73,7 +72,7 @@ def test_a_chart_draws_all_of_it_within_its_frame() -> None:
 
 
 def test_long_windows_remember_what_is_over_and_find_what_came_late(
-    any_store: Any, store_clock: Clock, monkeypatch: pytest.MonkeyPatch
+    any_store: Any, store_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minute = store_clock.now // MINUTE_US
     first = minute - minute % BLOCK - 4 * BLOCK
@@ -96,7 +95,7 @@ def test_long_windows_remember_what_is_over_and_find_what_came_late(
 
 
 def test_a_window_that_takes_long_is_there_in_parts_first(
-    any_store: Any, store_clock: Clock, monkeypatch: pytest.MonkeyPatch
+    any_store: Any, store_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("supervisor_guards.service.console.sums._BUDGET_SECONDS", -1.0)
     minute = store_clock.now // MINUTE_US
