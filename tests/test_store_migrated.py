@@ -76,21 +76,3 @@ def test_an_emptied_store_goes_on(store_url: str) -> None:
     with closing(open_store(store_url, migrated_by=COMMAND)) as store:
         store.write([ROW])
         assert [row.action_id for row in store.decisions()] == ["a1"]
-
-
-def test_counts_of_drops_survive_getting_their_numbers(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/old.db"
-    with closing(open_store(url)) as store:
-        store.write([], drops=3)
-    run(
-        url,
-        "CREATE TABLE plain AS SELECT time, count, reason FROM sg_drops",
-        "DROP TABLE sg_drops",
-        "ALTER TABLE plain RENAME TO sg_drops",
-        "CREATE INDEX sg_drops_time ON sg_drops (time)",
-        "UPDATE sg_alembic_version SET version_num = '0001'",
-        "PRAGMA user_version = 1",
-    )
-    with closing(open_store(url)) as store:
-        store.write([], drops=4)
-        assert store.dropped(0) == 7
