@@ -86,7 +86,7 @@ Path("policy.yaml").write_text(
 import django
 django.setup()
 import supervisor_guards_django
-needed = {"rest_framework", "ninja"}
+needed = {"rest_framework", "ninja", "admin", "deciding"}  # the last two are of Django's admin, not installed here
 for module in pkgutil.walk_packages(supervisor_guards_django.__path__, "supervisor_guards_django."):
     if module.name.rpartition(".")[2] not in needed:
         importlib.import_module(module.name)
