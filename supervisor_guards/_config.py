@@ -31,6 +31,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unmatched": ("deny", "review", "allow"),
     "audit": ("async", "sync"),
 }
+_ENFORCING = ("sample", "enforce")
 _MAY_BE_ZERO = ("review_timeout_seconds", "review_window_seconds")
 _DURATIONS = (
     *_MAY_BE_ZERO, "review_poll_interval_seconds", "review_expires_seconds", "anchor_interval_seconds",
@@ -204,6 +205,8 @@ class GuardConfig:
     )
     faults: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     """What went wrong while these settings were read; part of `problems()`."""
+    doubtful: bool = dataclasses.field(default=False, repr=False)
+    """Whether a key that nobody knows asks for more than shadow: it may be a misspelt mode."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> GuardConfig:
@@ -223,22 +226,40 @@ class GuardConfig:
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> GuardConfig:
         """From a framework's settings: upper-case field names; unknown keys become problems with a suggestion."""
-        names = {field.name.upper(): field.name for field in dataclasses.fields(cls) if field.name != "faults"}
+        names = {field.name.upper(): field.name for field in dataclasses.fields(cls) if "doc" in field.metadata}
         names |= {"MODE": "enforcement_mode", "ON_REVIEW": "default_on_review", "SECRET": "shared_secret"}
         names |= {"DATABASE": "database_url", "REVIEW_TIMEOUT_MS": "review_timeout_ms"}
         known = {names[key]: value for key, value in settings.items() if key in names}
         config = cls.load(environ, **known)
-        unknown = tuple(f"unknown setting {key!r}{suggestion(key, names)}" for key in settings if key not in names)
-        return dataclasses.replace(config, faults=config.faults + unknown)
+        unknown = [key for key in settings if key not in names]
+        faults = tuple(f"unknown setting {key!r}{suggestion(key, names)}" for key in unknown)
+        doubtful = any(settings[key] in _ENFORCING for key in unknown)
+        return dataclasses.replace(config, faults=config.faults + faults, doubtful=doubtful)
 
     @property
     def enforces(self) -> bool:
-        """Whether any action is in `sample` or `enforce`."""
-        modes = [
-            self.enforcement_mode,
-            *(a.get("mode") for a in self.actions.values() if isinstance(a, Mapping)),
-        ]
-        return not self.force_shadow and any(mode in ("sample", "enforce") for mode in modes)
+        """Whether any action is in `sample` or `enforce`, or may be meant to be, by settings that can't be read."""
+        if self.force_shadow:
+            return False
+        if self.doubtful or not isinstance(self.actions, Mapping):
+            return True
+        return self.enforcement_mode in _ENFORCING or any(_may_enforce(own) for own in self.actions.values())
+
+    def surely_shadow(self, action_type: str, on_review: str | None = None, mode: str | None = None) -> bool:
+        """Whether a call is in shadow beyond doubt, whatever the faults of these settings.
+
+        `on_review` and `mode` are the call site's and the route rule's own.
+        """
+        if self.force_shadow or on_review == "shadow":
+            return True
+        if mode:
+            return mode == "shadow"
+        own = self.actions.get(action_type, {}) if isinstance(self.actions, Mapping) else None
+        if not isinstance(own, Mapping):
+            return False
+        if own.get("mode"):
+            return bool(own["mode"] == "shadow")
+        return own.keys() <= set(ACTION_KEYS) and not self.doubtful and self.enforcement_mode == "shadow"
 
     def terms(
         self,
@@ -353,6 +374,13 @@ _NO_URL = (
     "name the service, or remove app_id and shared_secret (SUPERVISOR_APP_ID, SUPERVISOR_SECRET) to use the "
     "embedded supervisor"
 )
+
+
+def _may_enforce(own: object) -> bool:
+    """Whether settings of one action ask for more than shadow, be it by a misspelt mode or key."""
+    if not isinstance(own, Mapping):
+        return True
+    return own.get("mode") not in (None, "shadow") or any(value in _ENFORCING for value in own.values())
 
 
 def _name(field: str) -> str:
