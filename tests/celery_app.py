@@ -13,6 +13,7 @@ from celery import Celery
 from supervisor_guards import configure, observe, observing, supervised
 from supervisor_guards.celery import carry_context
 from supervisor_guards.context import current_context
+from tests.celery_transport import URL
 
 _both = threading.Barrier(2)
 
@@ -21,7 +22,7 @@ def make_app(folder: Path) -> Celery:
     """The application and its tasks."""
     for name in ("queue", "control", "results"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    app = Celery("tests", broker="filesystem://", backend=f"file://{folder / 'results'}", set_as_current=False)
+    app = Celery("tests", broker=URL, backend=f"file://{folder / 'results'}", set_as_current=False)
     app.conf.update(
         broker_transport_options={
             "data_folder_in": str(folder / "queue"),

@@ -23,6 +23,7 @@ from supervisor_guards.embedded.parts import open_store
 from supervisor_guards.embedded.rows import StoredDecision
 from supervisor_guards.web import RequestFacts, User, serving
 from tests.celery_app import make_app
+from tests.celery_transport import URL
 from tests.engine import POLICY
 
 ROOT = Path(__file__).parent.parent
@@ -223,7 +224,7 @@ def test_a_denied_task_says_so_to_who_waits_for_it(worker: Worker) -> None:
 
 def test_a_header_that_can_t_be_read_gives_nothing(worker: Worker) -> None:
     """A sender without `carry_context` may write anything; the task runs, as nobody in particular."""
-    other = type(worker.app)(broker="filesystem://", backend=worker.app.conf.result_backend, set_as_current=False)
+    other = type(worker.app)(broker=URL, backend=worker.app.conf.result_backend, set_as_current=False)
     other.conf.update(broker_transport_options=worker.app.conf.broker_transport_options)
     for header in ('{"version": 2, "facts": {"subject": "ada"}}', "ada", {"facts": {"subject": "ada"}}, 7):
         with other.connection_for_write() as connection:
