@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from supervisor_guards.service.console import administration, policies, service_door
+from supervisor_guards.service.console import (
+    acts,
+    administration,
+    deliveries,
+    integrations,
+    people,
+    policies,
+    service_door,
+    webhooks,
+)
 from supervisor_guards.service.console.app import Console
 from supervisor_guards.service.console.service_source import ServiceSource
 
@@ -17,5 +26,8 @@ def service_console() -> Console:
     def source_of(request: Request) -> ServiceSource:
         return ServiceSource(request.app.state.service)
 
-    more = (*policies.routes, *administration.routes)
+    more = (
+        *policies.routes, *administration.routes, *integrations.routes, *people.routes, *webhooks.routes,
+        *deliveries.routes, *acts.routes,
+    )  # fmt: skip
     return Console(source_of, service_door.ServiceDoor(), more, service_door.routes)
