@@ -7,6 +7,7 @@ who did them, and by the kind of what they were done to.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import msgspec
 from sqlalchemy import Connection, Text, literal_column, select
@@ -15,10 +16,11 @@ from supervisor_guards.embedded.rows import Event, now_us
 from supervisor_guards.embedded.schema import events as table
 from supervisor_guards.service.schema import integrations, people, subscriptions
 
-__all__ = ["KINDS", "Act", "act", "find", "names"]
+__all__ = ["KINDS", "Act", "Kind", "act", "find", "names"]
 
-KINDS = ("integration", "person", "policy", "token", "webhook")
+Kind = Literal["integration", "person", "policy", "token", "webhook"]
 """What acts are done to."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _NAMES = {"integration": integrations.c.name, "person": people.c.name, "webhook": subscriptions.c.url}
 # No parameters: an index is of these alone, and a database has to see that when it plans. Four letters tell the kinds
 # apart, and both databases count them alike.
@@ -38,7 +40,7 @@ class Act(msgspec.Struct, frozen=True):
     what: str
 
 
-def act(kind: str, subject: str, by: str, what: str) -> Event:
+def act(kind: Kind, subject: str, by: str, what: str) -> Event:
     """The event of an administrative act: `by` did `what` to the `kind` named `subject`."""
     return Event(action_id=f"{kind}:{subject}", time=now_us(), kind="act", actor=by, notes=what)
 
@@ -60,7 +62,7 @@ def find(
     if by is not None:
         query = query.where(table.c.actor == by)
     if kind is not None:
-        query = query.where(_STEM == kind[:_LETTERS])
+        query = query.where(kind[:_LETTERS] == _STEM)
     if about is not None:
         query = query.where(table.c.action_id == about)
     if before is not None:

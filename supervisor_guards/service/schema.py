@@ -168,8 +168,8 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 
-# Acts of administrators are events of the record. Its table gets indexes of them alone here, for `acts`: `sv_acts` (id),
-# `sv_acts_by` (actor, id) and `sv_acts_kind` (the first four letters of action_id, id).
+# What administrators did are events of the record. Its table has indexes of these alone, which the migration makes:
+# `sv_acts` (id), `sv_acts_by` (actor, id) and `sv_acts_kind` (the first four letters of action_id, id).
 
 # What `tallies` adds up, for the API's metrics.
 latencies = Table(

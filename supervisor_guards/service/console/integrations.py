@@ -116,7 +116,7 @@ async def revoke(visit: Visit) -> Response:
     step = Step(
         f"Revoke {text(found.name, IN_A_LIST)}?",
         (
-            "Whatever it asks is refused from now on, in every process. What its actions do then is up to its settings.",
+            "Whatever it asks is refused from now on, in every process; its actions then do what its settings say.",
             "It can't be taken back. Its decisions and reviews stay, and its name stays taken.",
         ),
         "Nothing that must go on depends on it.",

@@ -108,7 +108,14 @@ async def remove_password(visit: Visit) -> Response:
         "They can't sign in with a password any more: only through a trusted proxy, or by a token of theirs.",
         "Their sessions end now.",
     )
-    step = _step(found, f"Remove the password of {text(found.name, IN_A_LIST)}?", says, "remove-password")
+    step = Step(
+        f"Remove the password of {text(found.name, IN_A_LIST)}?",
+        says,
+        "They have another way in, or shall have none.",
+        "Remove the password",
+        f"{_HOME}/{path(found.id)}/remove-password",
+        f"{_HOME}/{path(found.id)}",
+    )
     asking = await confirming(visit, step)
     if asking is not None:
         return asking
@@ -123,7 +130,15 @@ async def disable(visit: Visit) -> Response:
         "Their sessions end and their tokens are revoked now, in every process. Programs that act for them stop.",
         "You can enable the account again; its tokens stay revoked.",
     )
-    asking = await confirming(visit, _step(found, f"Disable {text(found.name, IN_A_LIST)}?", says, "disable"))
+    step = Step(
+        f"Disable {text(found.name, IN_A_LIST)}?",
+        says,
+        "They shall have no access.",
+        "Disable the account",
+        f"{_HOME}/{path(found.id)}/disable",
+        f"{_HOME}/{path(found.id)}",
+    )
+    asking = await confirming(visit, step)
     if asking is not None:
         return asking
     try:
@@ -138,13 +153,6 @@ async def enable(visit: Visit) -> Response:
     service, found = administered(visit), await _found(visit)
     await visit.reading(service.people.enable, found.id, visit.visitor.name)
     return visit.to(f"{_HOME}/{path(found.id)}?done=enabled")
-
-
-def _step(found: StoredPerson, title: str, says: tuple[str, ...], act: str) -> Step:
-    ticks = {"disable": "They shall have no access.", "remove-password": "They have another way in, or shall have none."}
-    buttons = {"disable": "Disable the account", "remove-password": "Remove the password"}
-    place = f"{_HOME}/{path(found.id)}"
-    return Step(title, says, ticks[act], buttons[act], f"{place}/{act}", place)
 
 
 async def _list(visit: Visit, given: Mapping[str, str], faults: Mapping[str, str], status: int = 200) -> Response:

@@ -89,8 +89,8 @@ async def rotate(visit: Visit) -> Response:
         "A new secret for this webhook?",
         (
             f"It goes to {text(found.url)}.",
-            f"For {overlap} deliveries are signed with both: give the receiver the new one within that time. A receiver "
-            "of version 1 reads one signature, which is made with the new one from now on.",
+            f"For {overlap} deliveries are signed with both: give the receiver the new one within that time.",
+            "A receiver of version 1 reads one signature, which is made with the new one from now on.",
         ),
         "I can give the receiver the new secret in time.",
         "Make a new secret",
@@ -193,8 +193,8 @@ async def _page(visit: Visit, found: Subscription, faults: Mapping[str, str], st
 
 async def _secret(visit: Visit, made: Subscription, secret: str, title: str) -> Response:
     says = (
-        "Give this secret to the receiver: it checks the signature of each delivery with it. It is shown this once: no "
-        "page shows it again.",
+        "Give this secret to the receiver: it checks the signature of each delivery with it.",
+        "It is shown this once: no page shows it again.",
         f"What is told goes to {text(made.url)}.",
     )
     return await told_once(visit, title, says, secret, f"{HOME}/{path(made.id)}")
