@@ -38,7 +38,7 @@ def edition(sealed: str) -> str:
 
 
 def check_edition(sealed: str | None, seen: str | None) -> None:
-    """Raises `Rotated` where `seen`, what somebody looked at, isn't the edition of `sealed`. None is not asked about."""
+    """Raises `Rotated` where `seen`, an edition that somebody looked at, isn't that of `sealed`; None fits all."""
     if seen is not None and sealed is not None and edition(sealed) != seen:
         raise Rotated("the secret was rotated already, by somebody else or by sending this twice: nothing was changed")
 

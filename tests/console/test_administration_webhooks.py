@@ -9,6 +9,7 @@ import pytest
 
 from supervisor_guards.service.webhooks import deliveries
 from supervisor_guards.service.webhooks.deliveries import Delivery
+from supervisor_guards.service.webhooks.events import EVENTS
 from tests.console.scene import Scene, scene
 from tests.console.visiting import Forms, administering, copied, fault, hidden
 from tests.service.doors import acts
@@ -76,6 +77,11 @@ def test_what_is_shown_once_is_what_deliveries_are_signed_with(shown: Scene, for
     assert f"/decisions/{denied}" in one
     assert "action.denied" in one
     assert "amount-exceeds-cap" in one, "the body that is sent"
+
+
+def test_every_event_can_be_chosen(forms: Forms) -> None:
+    page = forms.http.get(HOME).text
+    assert set(re.findall(r'name="event\.([\w.]+)"', page)) == set(EVENTS)
 
 
 def test_of_one_integration_alone(shown: Scene, forms: Forms, receiver: Receiver) -> None:

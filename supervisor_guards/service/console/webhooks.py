@@ -29,7 +29,6 @@ from supervisor_guards.service.problems import Problem
 from supervisor_guards.service.vault import Rotated, edition
 from supervisor_guards.service.webhooks.addresses import AddressRefused
 from supervisor_guards.service.webhooks.deliveries import STATUSES
-from supervisor_guards.service.webhooks.events import EVENTS
 from supervisor_guards.service.webhooks.redelivery import Disabled, send_test
 from supervisor_guards.service.webhooks.subscriptions import Subscription, TooMany
 
@@ -60,7 +59,7 @@ async def listed(visit: Visit) -> Response:
 async def create(visit: Visit) -> Response:
     """A new one; its secret is told this once."""
     service, form = administered(visit), await visit.form()
-    url, chosen = form.get("url", "").strip(), [name for name in EVENTS if form.get(_CHOSEN + name) == "yes"]
+    url, chosen = form.get("url", "").strip(), [name for name in _TOLD if form.get(_CHOSEN + name) == "yes"]
     try:
         await service.sender.check(url)
         made, secret = await visit.reading(
@@ -155,7 +154,7 @@ async def _list(visit: Visit, given: Mapping[str, str], faults: Mapping[str, str
         "here": HERE,
         "rows": [_row(one) for one in found],
         "more": f"{found[-1].created_at}.{found[-1].id}" if len(found) == PAGE else None,
-        "events": [(_CHOSEN + name, name, _TOLD[name]) for name in EVENTS],
+        "events": [(_CHOSEN + name, name, said) for name, said in _TOLD.items()],
         "integrations": integrations,
         "private": service.config.webhook_private,
         "given": given,
