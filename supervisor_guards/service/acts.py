@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import msgspec
-from sqlalchemy import Connection, Text, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Text, literal_column, select
 
 from supervisor_guards.embedded.rows import Event, now_us
 from supervisor_guards.embedded.schema import events as table
@@ -24,9 +24,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 _NAMES = {"integration": integrations.c.name, "person": people.c.name, "webhook": subscriptions.c.url}
 # No parameters: an index is of these alone, and a database has to see that when it plans. Four letters tell the kinds
 # apart, and both databases count them alike.
-_IS_ACT = table.c.kind == literal_column("'act'")
+_IS_ACT: ColumnElement[bool] = table.c.kind == literal_column("'act'")
 _LETTERS = 4
-_STEM = literal_column(f"substr(action_id, 1, {_LETTERS})", Text)
+_beginning: ColumnElement[str] = literal_column(f"substr(action_id, 1, {_LETTERS})", Text())
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ def find(
     if by is not None:
         query = query.where(table.c.actor == by)
     if kind is not None:
-        query = query.where(kind[:_LETTERS] == _STEM)
+        query = query.where(_beginning == kind[:_LETTERS])
     if about is not None:
         query = query.where(table.c.action_id == about)
     if before is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from starlette.requests import Request
 from supervisor_guards import GuardConfig
 from supervisor_guards._guard import Guard
 from supervisor_guards.service.acts import Act, find
+from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.console import Visitor, console
 from supervisor_guards.service.console.mounted import service_console
+from supervisor_guards.service.core import Service
 from supervisor_guards.service.vault import edition
 from supervisor_guards.service.webhooks.redelivery import send_test
 from tests.console.principals import CALLERS, ROWS, Row
@@ -122,18 +126,33 @@ def test_who_may_not_leaves_nothing_behind(cast: Cast, row: Row) -> None:
         assert cast.acts_of(who) == before
 
 
-@pytest.mark.anyio
-async def test_the_console_of_a_guard_administers_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("of", ["guard", "service"])
+def test_a_console_in_another_application_administers_nothing(of: str, tmp_path: Path) -> None:
     def alex(_request: Request) -> Visitor:
         return Visitor("alex", "administrator")
 
-    guard = Guard(GuardConfig(state_dir=str(tmp_path / "state")))
-    try:
-        made = httpx.ASGITransport(console(guard, authenticate=alex))
+    async def look(opened: Guard | Service) -> None:
+        made = httpx.ASGITransport(console(opened, authenticate=alex))
         async with httpx.AsyncClient(transport=made, base_url="http://localhost", timeout=PATIENCE) as http:
-            assert "Administration" not in (await http.get("/")).text
+            links = re.findall(r'<li><a href="([^"]*)"', (await http.get("/")).text)
+            assert {(await http.get(link)).status_code for link in links} == {200}
             for row in ROWS:
                 if row.path.startswith(("/administration", "/policies")):
                     assert (await http.get(row.path)).status_code == 404
+
+    async def serve() -> None:
+        service = Service(ServiceConfig.load({}, state_dir=str(tmp_path / "state")))
+        await service.start()
+        try:
+            await look(service)
+        finally:
+            await service.stop()
+
+    if of == "service":
+        asyncio.run(serve())
+        return
+    guard = Guard(GuardConfig(state_dir=str(tmp_path / "state")))
+    try:
+        asyncio.run(look(guard))
     finally:
         guard.close()

@@ -142,9 +142,10 @@ def upgrade() -> None:
     op.create_index("sv_deliveries_subscription", "sv_deliveries", ["subscription_id", "id"])
     op.create_index("sv_deliveries_status", "sv_deliveries", ["subscription_id", "status", "id"])
     acts = sa.text("kind = 'act'")
-    stem = sa.text("substr(action_id, 1, 4)")
-    for name, columns in (("sv_acts", ["id"]), ("sv_acts_by", ["actor", "id"]), ("sv_acts_kind", [stem, "id"])):
-        op.create_index(name, "sg_events", columns, sqlite_where=acts, postgresql_where=acts)
+    kind = sa.text("substr(action_id, 1, 4)")
+    op.create_index("sv_acts", "sg_events", ["id"], sqlite_where=acts, postgresql_where=acts)
+    op.create_index("sv_acts_by", "sg_events", ["actor", "id"], sqlite_where=acts, postgresql_where=acts)
+    op.create_index("sv_acts_kind", "sg_events", [kind, "id"], sqlite_where=acts, postgresql_where=acts)
     op.create_table(
         "sv_latencies",
         sa.Column("minute", sa.BigInteger, primary_key=True, autoincrement=False),
