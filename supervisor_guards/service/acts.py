@@ -22,11 +22,12 @@ Kind = Literal["integration", "person", "policy", "token", "webhook"]
 """What acts are done to."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _NAMES = {"integration": integrations.c.name, "person": people.c.name, "webhook": subscriptions.c.url}
-# No parameters: an index is of these alone, and a database has to see that when it plans. Four letters tell the kinds
-# apart, and both databases count them alike.
+# No parameters: each index is of such acts alone, and a database has to see that when it plans.
 _IS_ACT: ColumnElement[bool] = table.c.kind == literal_column("'act'")
-_LETTERS = 4
-_beginning: ColumnElement[str] = literal_column(f"substr(action_id, 1, {_LETTERS})", Text())
+_OF_KIND: dict[str, ColumnElement[bool]] = {
+    kind: literal_column(f"substr(action_id, 1, {len(kind) + 1})", Text()) == literal_column(f"'{kind}:'")
+    for kind in KINDS
+}
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ def find(
     before: int | None = None,
     *,
     by: str | None = None,
-    kind: str | None = None,
+    kind: Kind | None = None,
     about: str | None = None,
 ) -> list[Act]:
     """A page of acts, newest first; `before` is the last one's `id` of the page before.
@@ -62,7 +63,7 @@ def find(
     if by is not None:
         query = query.where(table.c.actor == by)
     if kind is not None:
-        query = query.where(_beginning == kind[:_LETTERS])
+        query = query.where(_OF_KIND[kind])
     if about is not None:
         query = query.where(table.c.action_id == about)
     if before is not None:

@@ -169,7 +169,7 @@ deliveries = Table(
 )
 
 # What administrators did are events of the record. Its table has indexes of these alone, which the migration makes:
-# `sv_acts` (id), `sv_acts_by` (actor, id) and `sv_acts_kind` (the first four letters of action_id, id).
+# `sv_acts` (id), `sv_acts_by` (actor, id), and for each kind `sv_acts_<kind>` (id).
 
 # What `tallies` adds up, for the API's metrics.
 latencies = Table(

@@ -34,9 +34,9 @@ async def log(visit: Visit) -> Response:
 def _log(service: Service, visit: Visit) -> dict[str, Any]:
     before = number(visit.asked, "before")
     asked = {name: visit.asked[name] for name in _FILTERS if name in visit.asked}
-    choice("kind", asked.get("kind"), KINDS)
+    kind = choice("kind", asked.get("kind"), KINDS)
     with service.store.reading() as held:
-        found = acts.find(held, PAGE, before, **asked)
+        found = acts.find(held, PAGE, before, by=asked.get("by"), kind=kind, about=asked.get("about"))
         names = acts.names(held, found)
     return {
         "here": HERE,

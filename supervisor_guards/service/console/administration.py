@@ -22,6 +22,7 @@ __all__ = [
 HERE = "administration"
 PAGE = 100
 """Rows of one page."""
+S = TypeVar("S", bound=str)
 T = TypeVar("T")
 
 
@@ -92,11 +93,12 @@ def said_of(done: Mapping[str, str], asked: Mapping[str, str]) -> str | None:
     return done.get(asked.get("done", ""))
 
 
-def choice(name: str, given: str | None, choices: Sequence[str]) -> str | None:
-    """`given`, if it is one of them or None. Raises `Problem` 422."""
-    if given is not None and given not in choices:
+def choice(name: str, given: str | None, choices: Sequence[S]) -> S | None:
+    """`given`, if it is one of them; None for None. Raises `Problem` 422."""
+    found = next((one for one in choices if one == given), None)
+    if given is not None and found is None:
         raise Problem(422, f"{name} {text(given, 40)!r}: choose one of {', '.join(choices)}")
-    return given
+    return found
 
 
 routes: list[Any] = [("/administration", "GET", enter)]
