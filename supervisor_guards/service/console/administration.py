@@ -80,12 +80,15 @@ def lines(given: str) -> list[str]:
 
 
 def page_of(rows: Sequence[T], asked: Mapping[str, str]) -> tuple[Sequence[T], int | None]:
-    """The page of `rows` that the address asks for, and where the next one begins. Raises `Problem` 422."""
+    """The page of `rows` that the address asks for, and where the next one begins. Raises `Problem` 404, 422."""
     given = asked.get("from", "0")
     if not (given.isascii() and given.isdigit() and len(given) < 19):
         raise Problem(422, f"from={given[:40]!r}: follow the link of the page before")
-    end = int(given) + PAGE
-    return rows[int(given) : end], end if end < len(rows) else None
+    start = int(given)
+    if start and start >= len(rows):
+        raise Problem(404, f"from={start}: there are {len(rows)}; begin at the first page")
+    end = start + PAGE
+    return rows[start:end], end if end < len(rows) else None
 
 
 def said_of(done: Mapping[str, str], asked: Mapping[str, str]) -> str | None:

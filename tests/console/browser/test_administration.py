@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.console.browser.test_accessible import found_by_axe
+from tests.console.browser.axe import found_by_axe
 from tests.console.browsing import PHONE, WIDE, sign_in, window
 from tests.console.scene import Scene, administered, scene
 from tests.service.doors import PASSWORD
