@@ -24,11 +24,14 @@ _WORDS = {
     "pending": "Pending", "approved": "Approved", "rejected": "Rejected", "expired": "Expired",
     "abandoned": "Abandoned", "used": "Approved, and has run", "executed": "Ran without waiting",
     "in-force": "In force", "stored": "Never promoted", "retired": "Out of force",
+    "active": "Active", "revoked": "Revoked", "disabled": "Disabled",
+    "delivered": "Delivered", "failed": "Failed", "canceled": "Canceled",
     "returned": "Returned", "raised": "Failed", "not-run": "Did not run",
 }  # fmt: skip
 _TONES = {
     "allow": "good", "in-force": "good", "approved": "good", "used": "good", "would-allow": "good",
     "review": "wait", "pending": "wait", "would-review": "wait",
+    "active": "good", "delivered": "good", "revoked": "bad", "disabled": "bad", "failed": "bad",
     "deny": "bad", "rejected": "bad", "would-deny": "bad", "unavailable": "bad",
 }  # fmt: skip
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
