@@ -168,8 +168,16 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 
-# What administrators did are events of the record. Its table has indexes of these alone, which the migration makes:
-# `sv_acts` (id), `sv_acts_by` (actor, id), and for each kind `sv_acts_<kind>` (id).
+ACT_INDEXES: dict[str, tuple[tuple[str, ...], str]] = {
+    "sv_acts": (("id",), "kind = 'act'"),
+    "sv_acts_by": (("actor", "id"), "kind = 'act'"),
+    **{
+        f"sv_acts_{kind}": (("id",), f"kind = 'act' AND substr(action_id, 1, {len(kind) + 1}) = '{kind}:'")
+        for kind in ("integration", "person", "policy", "token", "webhook")
+    },
+}
+"""What administrators did are events of the record: the indexes of these alone that its table, `sg_events`, has in a
+service's database, each with its columns and its condition."""
 
 # What `tallies` adds up, for the API's metrics.
 latencies = Table(

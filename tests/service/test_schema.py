@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, MetaData, text
+from sqlalchemy import Engine, Index, MetaData, text
 
 from supervisor_guards.embedded import opening
 from supervisor_guards.embedded import schema as record
@@ -23,6 +23,10 @@ def whole() -> MetaData:
     tables = MetaData()
     for table in (*record.metadata.sorted_tables, *schema.metadata.sorted_tables):
         table.to_metadata(tables)
+    events = tables.tables["sg_events"]
+    for name, (columns, condition) in schema.ACT_INDEXES.items():
+        these = text(condition)
+        Index(name, *[events.c[column] for column in columns], sqlite_where=these, postgresql_where=these)
     return tables
 
 
