@@ -96,7 +96,8 @@ class Store(Reader):
     def write_all(self, items: Sequence[tuple[DecisionRow, Opening | None]]) -> list[Written]:
         """Store decisions of one batch, those with an `Opening` with their reviews: all of them or none.
 
-        What became of each, in their order. A row whose action id is stored already changes nothing.
+        What became of each, in their order. A row whose action id is stored already changes nothing. Raises
+        `RowsRefused` where one of them is at fault.
         """
 
         look = cleaned = False  # an id that is stored already is rare: a retry
