@@ -168,6 +168,14 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 
+# How often a delivery ended so: counters, which outlive the deliveries.
+delivery_ends = Table(
+    "sv_delivery_ends",
+    metadata,
+    Column("status", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
 # What `tallies` adds up, for the API's metrics.
 latencies = Table(
     "sv_latencies",

@@ -142,6 +142,11 @@ def upgrade() -> None:
     op.create_index("sv_deliveries_subscription", "sv_deliveries", ["subscription_id", "id"])
     op.create_index("sv_deliveries_status", "sv_deliveries", ["subscription_id", "status", "id"])
     op.create_table(
+        "sv_delivery_ends",
+        sa.Column("status", sa.Text, primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
         "sv_latencies",
         sa.Column("minute", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("app_id", sa.Text, primary_key=True),
