@@ -41,6 +41,7 @@ __all__ = ["create_app"]
 
 logger = logging.getLogger("supervisor_guards")
 
+CONSOLE = "/console"
 _RETRY = {"Retry-After": "1"}
 
 
@@ -62,6 +63,7 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         finally:
             await opened.stop()
 
+    console = service_console()
     routes = [
         *actions.routes,
         *operations.routes,  # before those with an id in their place
@@ -75,12 +77,16 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         *policies.routes,
         *webhooks.routes,
         *description.routes,
-        Mount("/console", service_console()),
+        Mount(CONSOLE, console),
     ]
     return Starlette(
         routes=routes,
         # The identity header is gone before anything can take it for the truth; the log outside reads none but the id.
-        middleware=[Middleware(Watch, routes=routes), Middleware(BelieveProxies), Middleware(SafeHeaders)],
+        middleware=[
+            Middleware(Watch, routes=routes, mounted={CONSOLE: console.answers}),
+            Middleware(BelieveProxies),
+            Middleware(SafeHeaders),
+        ],
         lifespan=lifespan,
         exception_handlers={
             Problem: problem_response,

@@ -80,10 +80,11 @@ class Scribe:
             taken.append(group)
             rows += len(group[0])
         started = time.perf_counter()
+        fates: list[Fate]
         try:
             fates = await anyio.to_thread.run_sync(self._stored, [item for items, _ in taken for item in items])
         except Exception as error:  # no thread can be started
-            fates = [error] * rows
+            fates = [error for _ in range(rows)]
         finally:
             self._rows -= rows
             self._told(rows, time.perf_counter() - started, self._rows)
@@ -98,7 +99,7 @@ class Scribe:
             return list(self._store.write_all(items))
         except Exception as error:
             if len(items) == 1 or _lost(error):
-                return [error] * len(items)
+                return [error for _ in items]
         middle = len(items) // 2
         return self._stored(items[:middle]) + self._stored(items[middle:])
 

@@ -23,6 +23,7 @@ from supervisor_guards.service.webhooks.counting import counted
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 _PAGE = 500
+_NDJSON = "application/x-ndjson"
 
 
 async def healthy(request: Request) -> Response:
@@ -51,9 +52,11 @@ async def export(request: Request) -> Response:
     """All decisions as JSON lines, oldest first, for `supervisor-guards replay`; those made meanwhile aren't in it."""
     service, person = await administering(request)
     demand(person, "administrator")
+    if request.method == "HEAD":  # no server sends the body, and every decision would be read for it
+        return Response(media_type=_NDJSON)
     # Before the first byte: a database that can't be reached is a 503 then, not an answer that breaks off.
     newest = await service.reading(service.store.decisions, 1)
-    return StreamingResponse(_lines(service, newest[0].id if newest else 0), media_type="application/x-ndjson")
+    return StreamingResponse(_lines(service, newest[0].id if newest else 0), media_type=_NDJSON)
 
 
 async def _lines(service: Service, last: int) -> AsyncIterator[bytes]:

@@ -45,7 +45,7 @@ def counted(held: Connection) -> Counted:
     found = held.execute(query).all()
     oldest = min((row[1] for row in found if row[1] is not None), default=None)
     made = select(deliveries.c.created_at).where(deliveries.c.id == oldest)
-    ends = dict.fromkeys(ENDS, 0)
+    ends: dict[str, int] = dict.fromkeys(ENDS, 0)
     columns = delivery_ends.c.status, delivery_ends.c.count
     for status, count in held.execute(select(*columns).where(delivery_ends.c.status.in_(ENDS))):
         ends[status] = count
