@@ -209,7 +209,7 @@ async def _answers(
             given.append(_NotStored(stored))
             continue
         if not stored.fresh:
-            given.append(await _again(service, integration, verdict))
+            given.append(await _again(service, verdict, question))
             continue
         if stored.case_id is not None and question.proceeds:
             await service.reading(service.store.mark_executed, verdict.row.action_id)
@@ -235,12 +235,15 @@ def _judged(service: Service, integration: Integration, asked: Asked) -> Judged:
     return judge(asked, integration, service.policies.current(shadow=asked.shadow), service.terms)
 
 
-async def _again(service: Service, integration: Integration, judged: Judged) -> dict[str, Any] | Problem:
+async def _again(service: Service, judged: Judged, asked: Asked) -> dict[str, Any] | Problem:
     """The answer that a retry gets: the first one. An id that somebody used for something else is a conflict."""
     row = judged.row
     found = await service.reading(service.store.decision, row.action_id)
     if found is None or _asked_by(found) != _asked_by(row):
         return Problem(409, f"the id {row.action_id!r} is taken by another action: make a new one for each action")
+    if asked.proceeds and found.case_id == found.action_id:
+        # The first time may have ended between the two: what runs unasked must never be approved for another run.
+        await service.reading(service.store.mark_executed, found.action_id)
     return stored_answer(found)
 
 
