@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, Table, case, exists, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    Table,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
 from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
 from supervisor_guards.embedded import queries, rows
@@ -18,6 +31,7 @@ T = TypeVar("T")
 ROWS_LOOKED_THROUGH = 20_000
 """Of one page whose filters no index serves."""
 ROLL_UPS_LOOKED_THROUGH = 10_000
+LAST_ID = 2**63 - 1
 LATE_US = 600_000_000
 """How much later than its neighbours a row may have been made: it waited in a queue, or the clocks differ."""
 _TEXT_LIMIT = 200
@@ -108,13 +122,20 @@ def choices(connection: Connection, app_id: str | None = None) -> Choices:
 
 def span(connection: Connection, app_id: str | None = None) -> tuple[int, int] | None:
     """When the first and the last stored decision were made: of all, or of an application's."""
-    own = [] if app_id is None else [decisions.c.app_id == app_id]
-    ends = [
-        select(decisions.c.time).where(decisions.c.id == select(end(decisions.c.id)).where(*own).scalar_subquery())
-        for end in (func.min, func.max)
-    ]
-    first, last = (connection.execute(made).scalar() for made in ends)
+    first, last = (connection.execute(_made_at_end(app_id, newest=newest)).scalar() for newest in (False, True))
     return None if first is None or last is None else (min(first, last), max(first, last))
+
+
+def _made_at_end(app_id: str | None, *, newest: bool) -> Select[Any]:
+    order: list[ColumnElement[Any]] = [decisions.c.id]
+    query = select(decisions.c.time).where(decisions.c.id > 0)  # SQLite then seeks the end
+    if app_id is not None:
+        # In words that leave one index with this order, that of an application's own: where they are all old,
+        # PostgreSQL would go through everybody's newer ones.
+        place = tuple_(decisions.c.app_id, decisions.c.id)
+        query = query.where(place >= (app_id, 0), place <= (app_id, LAST_ID))
+        order.insert(0, decisions.c.app_id)
+    return query.order_by(*(column.desc() if newest else column for column in order)).limit(1)
 
 
 def recorded(connection: Connection, windows: Sequence[tuple[int, int]]) -> list[bool]:

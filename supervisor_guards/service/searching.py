@@ -11,6 +11,7 @@ from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
 from supervisor_guards.embedded import search
 from supervisor_guards.embedded.rows import Review, StoredDecision
 from supervisor_guards.embedded.schema import decisions, reviews
+from supervisor_guards.service import reading
 from supervisor_guards.service.principals import Integration, Principal
 from supervisor_guards.service.reading import own
 
@@ -21,6 +22,8 @@ def find_decisions(
     held: Connection, caller: Principal, query: DecisionQuery, limit: int, before: int | None, *, include_shadow: bool
 ) -> Page[StoredDecision]:
     """A page of what `query` finds, newest first, by an index or among 20,000 rows."""
+    if query == DecisionQuery() and isinstance(caller, Integration):
+        return reading.find_decisions(held, caller, limit, before=before, include_shadow=include_shadow)
     among = own(decisions, caller)
     if not include_shadow:
         among.append(decisions.c.enforced.is_(True))
