@@ -142,7 +142,7 @@ def test_a_payload_is_tried(admin: httpx.Client) -> None:
     more = "  - {id: night, when: request.method == 'POST' and context.night, action: review, reason: at-night}\n"
     path = f"/v1/policies/{stored(admin, document(action, more=more))['id']}/test"
     asked = {"payload": {"amount": 5}, "context": {"night": True}, "request": {"method": "POST"}}
-    hit = {"rule_id": "night", "action": "review", "reason": "at-night", "explanation": ""}
+    hit = {"rule_id": "night", "action": "review", "reason": "at-night", "explanation": "", "priority": "normal"}
     told = admin.post(path, json=asked).json()
     assert told == {
         "decision": "review", "hits": [hit], "reasons": ["at-night"], "policy_version": f"{action}.base@v1",

@@ -42,6 +42,7 @@ def review_row(case: Review, now: int) -> dict[str, Any]:
         "left": span(case.expires_at - now),
         "soon": case.expires_at - now < _SOON_US,
         "action_type": text(case.action_type, IN_A_LIST),
+        "priority": mark(case.priority),
         "pending": case.status == "pending",
         "mark": mark(case.status),
         "why": text(", ".join(case.reasons), IN_A_LIST),
@@ -87,6 +88,7 @@ def review_facts(case: Review, application: str) -> dict[str, Any]:
     return {
         "asked": _given(
             ("Action", text(case.action_type)),
+            ("Priority", mark(case.priority)),
             ("Asked at", case.created_at),
             ("Asked by", _who(case)),
             ("Tenant", text(case.tenant)),
