@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping, select
 
 from supervisor_guards._records import place_of, priority_of
 from supervisor_guards.embedded import rows
@@ -37,7 +37,7 @@ def case_problem(connection: Connection, action_id: str) -> str | None:
     return next((problem for _, problem in _checked(connection, [row])), None) if row else None
 
 
-def _checked(connection: Connection, cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _checked(connection: Connection, cases: Sequence[RowMapping]) -> Iterator[tuple[str, str]]:
     ids = [case["action_id"] for case in cases]
     happened = _events(connection, ids)
     decided = _decisions(connection, ids)
@@ -67,7 +67,7 @@ def _decisions(connection: Connection, action_ids: Sequence[str]) -> dict[str, A
     return {row["action_id"]: row for row in connection.execute(query).mappings()}
 
 
-def _problem(case: Mapping[str, Any], happened: Sequence[Event], decision: Mapping[str, Any] | None) -> str | None:
+def _problem(case: RowMapping, happened: Sequence[Event], decision: Mapping[str, Any] | None) -> str | None:
     review = rows.review(dict(case))
     if not happened or happened[0].kind != "pending" or decision is None:
         return "the record has no opening of it"

@@ -162,8 +162,8 @@ def clean(row: DecisionRow) -> DecisionRow:
         if isinstance(value, tuple):
             return tuple(map(scrub, value))
         if isinstance(value, Hit):
-            texts = map(clean_text, (value.rule_id, value.action, value.reason, value.explanation))
-            return Hit(*texts, priority=value.priority)
+            said = msgspec.structs.asdict(value).items()
+            return Hit(**{name: text and clean_text(text) for name, text in said})
         return value
 
     return DecisionRow(**{name: scrub(getattr(row, name)) for name in COLUMNS})

@@ -108,11 +108,12 @@ def review_facts(case: Review, application: str) -> dict[str, Any]:
 def hits(found: Sequence[Hit], reasons: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The rules that hit, each with what it says; where none is known, the reasons alone."""
     if not found:
-        return [{"rule": "", "mark": None, "reason": text(one), "explanation": ""} for one in reasons]
+        return [{"rule": "", "mark": None, "priority": None, "reason": text(one), "explanation": ""} for one in reasons]
     return [
         {
             "rule": text(hit.rule_id, IN_A_LIST),
             "mark": mark(hit.action),
+            "priority": hit.priority,
             "reason": text(hit.reason, IN_A_LIST),
             "explanation": text(hit.explanation),
         }
