@@ -208,8 +208,12 @@ def _hits(row: StoredDecision) -> list[dict[str, Any]]:
 def _json(value: str | None) -> dict[str, Any]:
     if value is None:
         return {"text": None}
-    shown, missing = laid_out(value)
+    shown, missing = laid_out(value, more=_more)
     return {"text": shown, "missing": missing}
+
+
+def _more(count: int) -> str:
+    return _("%(count)s more characters") % {"count": count}
 
 
 def _joined(values: Sequence[str], limit: int = _IN_A_LIST) -> str:
