@@ -15,6 +15,7 @@ from sqlalchemy import Connection, event
 from supervisor_guards._desk import ReviewQuery
 from supervisor_guards._records import queue_cursor
 from supervisor_guards.embedded.queue import find_queue
+from supervisor_guards.embedded.schema import reviews
 from supervisor_guards.embedded.store import Store
 
 ALL, WAITING = 40_000, 2_000
@@ -102,3 +103,11 @@ def test_a_search_looks_at_those_that_wait_alone(filled: Filled, name: str) -> N
     assert any("sg_reviews_queue" in step for step in steps)
     for step in steps:
         assert not any(word in step for word in ("Seq Scan", "SCAN", "TEMP B-TREE")), step
+
+
+def test_an_applications_own_are_looked_for_among_those_that_wait(filled: Filled) -> None:
+    own = [reviews.c.app_id == "other"]
+    steps = filled.steps(lambda held: find_queue(held, ReviewQuery(), 50, None, own))
+    for step in steps:
+        assert "sg_reviews_" in step
+        assert not any(word in step for word in ("Seq Scan", "SCAN")), step

@@ -174,6 +174,17 @@ def test_versions_are_compared(admin: httpx.Client) -> None:
     assert admin.get(path, params={"against": "none"}).status_code == 404
 
 
+def test_a_rule_whose_priority_alone_changed_is_a_changed_rule(admin: httpx.Client) -> None:
+    action = new_action()
+    look = "  - {{id: look, when: payload.amount > 10, action: review, priority: {}}}\n"
+    old = stored(admin, document(action, more=look.format("low")))
+    new = stored(admin, document(action, "2", more=look.format("urgent")))
+    assert old["hash"] != new["hash"]
+    told = admin.get(f"/v1/policies/{new['id']}/diff", params={"against": old["id"]}).json()
+    (changed,) = told["rules"]["changed"]
+    assert (changed["id"], changed["before"]["priority"], changed["after"]["priority"]) == ("look", "low", "urgent")
+
+
 def test_versions_are_listed_in_pages(admin: httpx.Client) -> None:
     action = new_action()
     made = [stored(admin, document(action, version), promote=version == 2) for version in range(1, 6)]
