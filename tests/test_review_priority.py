@@ -193,7 +193,6 @@ def test_filters_look_through_a_bounded_number_of_those_that_wait(
             store.resolve(f"a{number:03}", "rejected", "dora")
         desk = ReviewDesk(store)
         pages = paged(desk, ReviewQuery(subject="bob"), 5)
-        assert [ids([page]) for page in pages] == [[], ["a040"], [], ["a003"]] or ids(pages) == ["a040", "a003"]
-        assert [page.complete for page in pages] == [False] * (len(pages) - 1) + [True]
-        assert len(pages) <= 5
+        assert [ids([page]) for page in pages] == [[], ["a040"], ["a003"], [], []], "ten of those that wait a page"
+        assert [page.complete for page in pages] == [False, False, False, False, True]
         assert ids([desk.queue(ReviewQuery(text="a003", subject="bob"))]) == ["a003"], "an id has an index of its own"

@@ -35,6 +35,7 @@ NUMBERS = {
 }
 PAGES: dict[str, tuple[ReviewQuery, int | None]] = {
     "the first": (ReviewQuery(), None),
+    "the first, by its status too": (ReviewQuery(status="pending"), None),
     "one in the middle": (ReviewQuery(), queue_cursor(2, ALL - WAITING // 2)),
     "one priority": (ReviewQuery(priority="high"), queue_cursor(1, ALL - WAITING + 500)),
 }

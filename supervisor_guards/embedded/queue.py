@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Connection, SmallInteger, literal, select, tuple_
 
 from supervisor_guards._desk import Page, ReviewQuery
@@ -31,6 +32,8 @@ def find_queue(
     waiting = [reviews.c.status == "pending"]
     if query.priority is not None:
         waiting.append(search.has_priority(query.priority))
+    if query.status == "pending":
+        query = msgspec.structs.replace(query, status=None)  # said already, and nothing to look for
     filters = [*among, *search.review_filters(query)]
     if query.since is not None:
         filters.append(reviews.c.created_at >= query.since)
