@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _figures(scale: Scale, subjects: tuple[str, ...]) -> Iterator[Figure]:
-    versus = bool({"shadow", "enforce", "remote"} & set(subjects)) and _published()
+    versus = bool({"shadow", "enforce", "remote", "service"} & set(subjects)) and _published()
     if "shadow" in subjects:
         yield from _told("shadow", shadow.figures(scale, versus))
     if "enforce" in subjects:
@@ -84,7 +84,7 @@ def _figures(scale: Scale, subjects: tuple[str, ...]) -> Iterator[Figure]:
     if "flask" in subjects:
         yield from _told("flask", flask.figures(scale))
     if "service" in subjects:
-        yield from _told("service", service.figures(scale))
+        yield from _told("service", service.figures(scale, versus))
     if "imports" in subjects:
         yield from _told("imports", imports.figures(scale))
 

@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks import published, workload
 from benchmarks.figures import Figure, median, middle, percentile
 from benchmarks.scale import Scale
+from benchmarks.service_process import Served
 
 LATENCIES_MS = (0, 5, 50)
 CALLERS = (1, 8, 64)
@@ -43,9 +44,11 @@ class Round:
 class Client:
     """A worker process that makes enforced calls against one server."""
 
-    def __init__(self, python: Path, base_url: str) -> None:
+    def __init__(
+        self, python: Path, base_url: str, app_id: str = "benchmark", secret: str = "a secret of thirty-two characters"
+    ) -> None:
         self._process = published.started(python, "remote_worker.py")
-        self._send({"base_url": base_url, "fields": workload.FIELDS})
+        self._send({"base_url": base_url, "app_id": app_id, "secret": secret, "fields": workload.FIELDS})
         self.round("threads", 1, 3)  # its connection is opened and its imports are done
 
     def round(self, kind: str, callers: int, calls: int) -> Round:
@@ -81,7 +84,21 @@ def figures(scale: Scale, versus: bool = True) -> Iterator[Figure]:
                 yield from _alone(scale, ours)
             for kind in KINDS:
                 for callers in CALLERS[::2] if quick else CALLERS:
-                    yield from _beside(scale, ours, theirs, kind, callers, latency)
+                    yield from _beside(ours, theirs, kind, callers, f"server of {latency} ms", latency)
+
+
+def with_service(database: str, service: Served, versus: bool) -> Iterator[Figure]:
+    """The same clients with `supervisor-guards serve`: its rules, its record and its fsync are in each call."""
+    with contextlib.ExitStack() as stack:
+        found = [Path(sys.executable), *([published.interpreter()] if versus else [])]
+        ours, *others = (
+            stack.enter_context(contextlib.closing(Client(python, service.base_url, service.app_id, service.secret)))
+            for python in found
+        )
+        theirs = others[0] if others else None
+        for kind in KINDS:
+            for callers in CALLERS:
+                yield from _beside(ours, theirs, kind, callers, f"service on {database}", None)
 
 
 def _alone(scale: Scale, ours: Client) -> Iterator[Figure]:
@@ -98,8 +115,9 @@ def _alone(scale: Scale, ours: Client) -> Iterator[Figure]:
 
 
 def _beside(
-    scale: Scale, ours: Client, theirs: Client | None, kind: str, callers: int, latency: int
+    ours: Client, theirs: Client | None, kind: str, callers: int, server: str, latency: int | None
 ) -> Iterator[Figure]:
+    """Both clients in turns. `latency` is the server's in ms, `None` where it isn't made."""
     calls = (_SLOW_CALLS if latency else _CALLS)[callers]
     mine: list[Round] = []
     other: list[Round] = []
@@ -108,13 +126,14 @@ def _beside(
         mine.append(ours.round(kind, callers, calls if latency else calls * 3))
         if theirs is not None:
             other.append(theirs.round(kind, callers, calls))
-    where = f"{callers} {kind if callers > 1 else kind[:-1]}, server of {latency} ms"
+    where = f"{callers} {kind if callers > 1 else kind[:-1]}, {server}"
     yield from _rows("remote", where, mine)
     if not other:
         return
     yield from _rows("published", where, other)
     times = median([one.rate for one in mine]) / median([one.rate for one in other])
-    # With a server that takes 50 ms, callers that wait for their answers make 20 calls a second each, whoever asks.
+    # The goal is one of the client. With a server that takes its time, callers that wait for their answers make as many
+    # calls a second as it lets them, whoever asks.
     wanted = _GOAL if callers == 64 and latency == 0 else None
     yield Figure(f"remote, times the decisions of published, {where}", "x", times, goal=wanted, at_least=True)
 

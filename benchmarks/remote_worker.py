@@ -1,10 +1,10 @@
 """One client of a service, measured in rounds: run by our interpreter, and by the published package's.
 
-Reads one JSON command a line: first `{"base_url", "fields"}`, then `{"kind", "callers", "calls"}` for each round:
-`calls` enforced calls by each of `callers` threads (`"threads"`) or tasks (`"tasks"`), or raw round trips over httpcore
-with the bytes of our client (`"raw"`). Answers with the times of the calls in microseconds, the whole time in seconds,
-the CPU time of a call in microseconds, the memory over a bare interpreter in MB, and how many calls
-raised. Imports nothing that the published package doesn't have, but for `"raw"`.
+Reads one JSON command a line: first `{"base_url", "app_id", "secret", "fields"}`, then `{"kind", "callers", "calls"}`
+for each round: `calls` enforced calls by each of `callers` threads (`"threads"`) or tasks (`"tasks"`), or raw round
+trips over httpcore with the bytes of our client (`"raw"`). Answers with the times of the calls in microseconds, the
+whole time in seconds, the CPU time of a call in microseconds, the memory over a bare interpreter in MB, and how many
+calls raised. Imports nothing that the published package doesn't have, but for `"raw"`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def main() -> None:
     start = json.loads(sys.stdin.readline())
     configure(
         base_url=start["base_url"],
-        app_id="benchmark",
-        shared_secret="a secret of thirty-two characters",
+        app_id=start["app_id"],
+        shared_secret=start["secret"],
         scopes=["*"],
         enforcement_mode="enforce",
     )

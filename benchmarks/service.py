@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,122 +13,63 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import workload
+from benchmarks import remote, workload
 from benchmarks.figures import Figure, median, percentile
 from benchmarks.scale import Scale
+from benchmarks.service_process import Served, served
 from benchmarks.service_rows import REVIEWS, fill
 
 CALLERS = 64
 BATCH = 64
 _HERE = Path(__file__).parent
-_ADMIN = "the-administrators-token-of-the-benchmark"
 
 
-def figures(scale: Scale) -> Iterator[Figure]:
-    """SQLite first, then PostgreSQL. The server and its callers share the cores of this machine."""
+def figures(scale: Scale, versus: bool = True) -> Iterator[Figure]:
+    """SQLite first, then PostgreSQL; the published client beside ours only with `versus`.
+
+    The server and its callers share the cores of this machine.
+    """
     from tests.postgres import cluster
 
     with tempfile.TemporaryDirectory(prefix="supervisor-benchmark-") as name:
-        yield from _database(scale, "SQLite", f"sqlite:///{name}/service.db", Path(name))
+        yield from _database(scale, "SQLite", f"sqlite:///{name}/service.db", Path(name), versus)
     with cluster() as server, server.database() as url, tempfile.TemporaryDirectory() as name:
-        yield from _database(scale, "PostgreSQL", url, Path(name))
+        yield from _database(scale, "PostgreSQL", url, Path(name), versus)
 
 
-def _database(scale: Scale, kind: str, url: str, folder: Path) -> Iterator[Figure]:
-    with _served(url, folder, 1) as one:
+def _database(scale: Scale, kind: str, url: str, folder: Path, versus: bool) -> Iterator[Figure]:
+    with served(url, folder, 1) as one:
         yield from _evaluations(scale, f"{kind}, 1 worker", one, batch=True)
         yield Figure(f"service, {kind}, 1 worker: memory after that", "MB", one.memory())
-    with _served(url, folder, 2) as two:
+    with served(url, folder, 2) as two:
         yield from _evaluations(scale, f"{kind}, 2 workers", two, batch=False)
+        yield from remote.with_service(f"{kind}, 2 workers", two, versus)
         app_id = two.app_id
     started = time.perf_counter()
     fill(url, app_id, time.time_ns() // 1_000, scale.log_rows)
     note = f"the rows took {time.perf_counter() - started:.0f} s to make"
-    with _served(url, folder, 1) as one:
+    with served(url, folder, 1) as one:
         label = f"{kind}, {scale.log_rows:,} rows"
         yield from _evaluations(scale, f"{label}, 1 worker", one, batch=False)
         yield from _lists(label, one, note)
         yield from _resumed(f"{kind}, {REVIEWS:,} resolved", one)
         yield Figure(f"service, {label}: memory after that", "MB", one.memory())
+    with served(url, folder, 2) as two:
+        yield from _evaluations(scale, f"{label}, 2 workers", two, batch=False)
 
 
-class Served:
-    """A `serve` command, and the integration that calls it."""
-
-    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
-        import httpx
-
-        self.port = port
-        self._process = process
-        self.admin = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"x-admin-token": _ADMIN}, trust_env=False, timeout=60
-        )
-        self._ready()
-        made = self.admin.post("/v1/integrations", json={"name": f"shop-{port}"}).raise_for_status().json()
-        self.app_id, self.secret = made["id"], made["shared_secret"]
-
-    def _ready(self) -> None:
-        import httpx
-
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with contextlib.suppress(httpx.TransportError):
-                if self.admin.get("/readyz").status_code == 200:
-                    return
-            time.sleep(0.05)
-        raise RuntimeError("the service did not start")
-
-    @property
-    def authorization(self) -> str:
-        """The header of the integration."""
-        import jwt
-
-        now = int(time.time())
-        return "Bearer " + jwt.encode({"sub": self.app_id, "iat": now, "exp": now + 3_000}, self.secret, "HS256")
-
-    def memory(self) -> float:
-        """Resident megabytes of the process that serves."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1_024
-
-
-@contextlib.contextmanager
-def _served(url: str, folder: Path, workers: int) -> Iterator[Served]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    policy = folder / "policy.yaml"
-    policy.write_text(workload.policy(workload.conditions(100)))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SUPERVISOR_")}
-    environment = {
-        **kept, "SUPERVISOR_DATABASE_URL": url, "SUPERVISOR_STATE_DIR": str(folder / "state"),
-        "SUPERVISOR_ADMIN_TOKEN": _ADMIN, "SUPERVISOR_POLICY": str(policy),
-    }  # fmt: skip
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor_guards.cli", "serve", "--port", str(port), "--workers", str(workers)],
-            cwd=_HERE.parent, env=environment, stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
-        served = Served(port, process)
-        yield served
-        served.admin.close()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def _evaluations(scale: Scale, label: str, served: Served, *, batch: bool) -> Iterator[Figure]:
+def _evaluations(scale: Scale, label: str, service: Served, *, batch: bool) -> Iterator[Figure]:
     asked = {"action_type": workload.ACTION, "payload": workload.FIELDS}
     seconds = min(scale.seconds / 6, 3.0)
     with _callers() as ask:
 
         def measured(path: str, content: Any, callers: int) -> tuple[list[float], float]:
             head = (
-                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {served.authorization}\r\n"
+                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {service.authorization}\r\n"
                 "Content-Type: application/json\r\n"
             )
             body = json.dumps(content)
-            given = {"port": served.port, "head": head, "body": body, "callers": callers, "seconds": seconds}
+            given = {"port": service.port, "head": head, "body": body, "callers": callers, "seconds": seconds}
             found = ask(given)
             return [1_000 * one for one in found["times"]], len(found["times"]) / found["seconds"]
 
@@ -183,7 +121,7 @@ def _callers() -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
         source.close()
 
 
-def _lists(label: str, served: Served, note: str) -> Iterator[Figure]:
+def _lists(label: str, service: Served, note: str) -> Iterator[Figure]:
     for name, path in {
         "newest reviews that were approved": "/v1/review-cases?status=approved",
         "reviews that wait": "/v1/review-cases?status=pending",
@@ -194,19 +132,19 @@ def _lists(label: str, served: Served, note: str) -> Iterator[Figure]:
         times = []
         for _ in range(7):
             started = time.perf_counter()
-            served.admin.get(path).raise_for_status()
+            service.admin.get(path).raise_for_status()
             times.append(1_000 * (time.perf_counter() - started))
         yield Figure(f"service, {label}: {name}", "ms", median(times), max(times), 1_000, note=note)
         note = ""
 
 
-def _resumed(label: str, served: Served) -> Iterator[Figure]:
+def _resumed(label: str, service: Served) -> Iterator[Figure]:
     """From the reviewer's click to the answer of the long poll that waits for it."""
     import httpx
 
     times = []
-    headers = {"authorization": served.authorization}
-    with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", headers=headers, trust_env=False, timeout=60) as http:
+    headers = {"authorization": service.authorization}
+    with httpx.Client(base_url=service.base_url, headers=headers, trust_env=False, timeout=60) as http:
         for number in range(7):
             # A policy of 100 rules none of which matches opens no review: an action without a policy is denied, so the
             # case is opened by a version of the policy that asks for one.
@@ -217,7 +155,7 @@ def _resumed(label: str, served: Served) -> Iterator[Figure]:
                     "name: benchmark.review\nversion: 1\naction: benchmark-review\nrules:\n"
                     "  - {id: ask, when: payload.number >= 0, action: review, reason: ask}\n"
                 )
-                served.admin.post("/v1/policies", json={"yaml_source": source, "promote": True}).raise_for_status()
+                service.admin.post("/v1/policies", json={"yaml_source": source, "promote": True}).raise_for_status()
                 continue
             answered: list[float] = []
 
@@ -231,7 +169,7 @@ def _resumed(label: str, served: Served) -> Iterator[Figure]:
             time.sleep(0.3)  # it waits
             started = time.perf_counter()
             path = f"/v1/review-cases/{case['action_id']}/resolve"
-            served.admin.post(path, json={"decision": "approved"}).raise_for_status()
+            service.admin.post(path, json={"decision": "approved"}).raise_for_status()
             waiter.join()
             times.append(1_000 * (answered[0] - started))
     yield Figure(f"service, {label}: approval to resume", "ms", median(times), max(times), 1_000, judge="p99")

@@ -1,19 +1,23 @@
-"""The settings tables, made from `GuardConfig`: `python docs/settings_table.py` rewrites them.
+"""The settings tables, made from `GuardConfig` and `ServiceConfig`: `python docs/settings_table.py` rewrites them.
 
-The one of configuration.md has every way to set something; the one of django.md has the keys of `SUPERVISOR_GUARDS`.
+The one of configuration.md has every way to set something; the one of django.md has the keys of `SUPERVISOR_GUARDS`;
+the one of service-settings.md is what a process of the service reads.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from supervisor_guards import GuardConfig, configure
+from supervisor_guards.service.config import ServiceConfig
 
 PAGE = Path(__file__).parent / "configuration.md"
 DJANGO_PAGE = Path(__file__).parent / "django.md"
+SERVICE_PAGE = Path(__file__).parent / "service-settings.md"
 BEGIN = "<!-- settings: begin -->"
 END = "<!-- settings: end -->"
 HEAD = ("field", "type", "unit", "default", "keyword", "environment variable", "Django/Flask key", "what it does")
@@ -26,6 +30,7 @@ SHORT = {
     "database_url": "DATABASE",
 }
 """Fields whose usual key isn't their own name; that one is accepted, too."""
+SERVICE_HEAD = ("environment variable", "field", "type", "unit", "default", "what it does")
 DJANGO_HEAD = ("key", "type", "unit", "default", "what it does")
 DJANGO_KEYS = {
     "RULES": ("list of rules", "-", "[]", "Which routes are guarded, by which action; see [rules](#rules)."),
@@ -49,7 +54,16 @@ def table() -> str:
     """The table, in Markdown: one row for each field of `GuardConfig` that is a setting."""
     keywords = inspect.signature(configure).parameters
     rows = [_row(field, field.name in keywords) for field in dataclasses.fields(GuardConfig) if "doc" in field.metadata]
-    return "\n".join(_line(cells) for cells in (HEAD, ("---",) * len(HEAD), *rows))
+    return _table(HEAD, rows)
+
+
+def service_table() -> str:
+    """What a process of the service reads: one row for each field of `ServiceConfig` that is a setting."""
+    fields = [field for field in dataclasses.fields(ServiceConfig) if "doc" in field.metadata]
+    return _table(
+        SERVICE_HEAD,
+        [(_code(field.metadata["env"]), *_row(field, False)[:4], field.metadata["doc"]) for field in fields],
+    )
 
 
 def django_table() -> str:
@@ -59,7 +73,7 @@ def django_table() -> str:
     ]
     fields = [field for field in dataclasses.fields(GuardConfig) if "doc" in field.metadata]
     rows = [(_code(django_key(field)), *_row(field, False)[1:4], field.metadata["doc"]) for field in fields]
-    return "\n".join(_line(cells) for cells in (DJANGO_HEAD, ("---",) * len(DJANGO_HEAD), *own, *rows))
+    return _table(DJANGO_HEAD, [*own, *rows])
 
 
 def django_key(field: dataclasses.Field[Any]) -> str:
@@ -74,6 +88,10 @@ def page(text: str, made: str | None = None) -> str:
     if not begin or not end:
         raise ValueError(f"{PAGE.name} needs the lines {BEGIN} and {END}, in this order")
     return f"{before}{BEGIN}\n{table() if made is None else made}\n{END}{after}"
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    return "\n".join(_line(cells) for cells in (head, ("---",) * len(head), *rows))
 
 
 def _row(field: dataclasses.Field[Any], is_keyword: bool) -> tuple[str, ...]:
@@ -104,5 +122,5 @@ def _line(cells: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    for place, made in ((PAGE, table()), (DJANGO_PAGE, django_table())):
+    for place, made in ((PAGE, table()), (DJANGO_PAGE, django_table()), (SERVICE_PAGE, service_table())):
         place.write_text(page(place.read_text(encoding="utf-8"), made), encoding="utf-8")

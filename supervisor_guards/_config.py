@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,30 +11,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from supervisor_guards import _address
-from supervisor_guards._model import MODES, ON_REVIEW, ON_UNAVAILABLE, Mode, OnReview, OnUnavailable
+from supervisor_guards import _problems
+from supervisor_guards._model import Mode, OnReview, OnUnavailable
+from supervisor_guards._problems import ACTION_KEYS, CHOICES, choices, is_number
 from supervisor_guards._settings import from_environment, given, setting, suggestion
 from supervisor_guards.errors import ConfigurationError
 
 logger = logging.getLogger("supervisor_guards")
 
-ACTION_KEYS = (
-    "mode", "on_review", "on_unavailable", "sample_percent", "review_timeout_seconds", "evaluate_timeout_seconds",
-)  # fmt: skip
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "enforcement_mode": MODES,
-    "mode": MODES,
-    "default_on_review": ON_REVIEW,
-    "on_review": ON_REVIEW,
-    "on_unavailable": ON_UNAVAILABLE,
-    "unmatched": ("deny", "review", "allow"),
-    "audit": ("async", "sync"),
-}
-_MAY_BE_ZERO = ("review_timeout_seconds", "review_window_seconds")
-_DURATIONS = (
-    *_MAY_BE_ZERO, "review_poll_interval_seconds", "review_expires_seconds", "anchor_interval_seconds",
-    "evaluate_timeout_seconds", "breaker_seconds",
-)  # fmt: skip
+_ENFORCING = ("sample", "enforce")
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -106,11 +90,7 @@ class GuardConfig:
     )  # fmt: skip
     enforcement_mode: Mode = setting("shadow", "ENFORCEMENT_MODE", "`shadow`, `sample` or `enforce`.")
     sample_percent: int = setting(
-        10,
-        "SAMPLE_PERCENT",
-        "Share of keys that `sample` enforces.",
-        unit="percent, 0 to 100",
-        kind="integer",
+        10, "SAMPLE_PERCENT", "Share of keys that `sample` enforces.", unit="percent, 0 to 100", kind="integer"
     )
     actions: Mapping[str, Mapping[str, Any]] = setting(
         dict, None, "Per action type: `mode`, `on_review`, `on_unavailable`, `sample_percent`, "
@@ -121,11 +101,7 @@ class GuardConfig:
         "inside a web request."
     )  # fmt: skip
     review_timeout_seconds: float = setting(
-        60.0,
-        "REVIEW_TIMEOUT_SECONDS",
-        "How long `block` waits; a timeout counts as deny.",
-        unit="s",
-        kind="number",
+        60.0, "REVIEW_TIMEOUT_SECONDS", "How long `block` waits; a timeout counts as deny.", unit="s", kind="number"
     )
     review_poll_interval_seconds: float = setting(
         2.0, "REVIEW_POLL_INTERVAL_SECONDS", "How often `block` looks.", unit="s", kind="number"
@@ -139,15 +115,11 @@ class GuardConfig:
         "action for this long; 0 opens a new one each time.", unit="s", kind="number",
     )  # fmt: skip
     on_unavailable: OnUnavailable = setting(
-        "fail_closed",
-        "ON_UNAVAILABLE",
-        "When no verdict can be had: `fail_closed` refuses, `fail_open` runs it.",
+        "fail_closed", "ON_UNAVAILABLE", "When no verdict can be had: `fail_closed` refuses, `fail_open` runs it."
     )
     policy: str | None = setting(None, "POLICY", "Policy file or folder; else `supervisor.yaml` beside the process.")
     unmatched: Literal["deny", "review", "allow"] = setting(
-        "deny",
-        "UNMATCHED",
-        "The verdict for an action type that no policy covers: `deny`, `review`, `allow`.",
+        "deny", "UNMATCHED", "The verdict for an action type that no policy covers: `deny`, `review`, `allow`."
     )
     database_url: str | None = setting(
         None, "DATABASE_URL", "SQLAlchemy URL of the decision store; else SQLite in `state_dir`.", shown=False
@@ -172,18 +144,10 @@ class GuardConfig:
         "async", "AUDIT", "Enforced allows are written in batches (`async`) or before the action (`sync`)."
     )
     max_payload_bytes: int = setting(
-        65_536,
-        "MAX_PAYLOAD_BYTES",
-        "Larger payloads are truncated, with a marker.",
-        unit="bytes",
-        kind="integer",
+        65_536, "MAX_PAYLOAD_BYTES", "Larger payloads are truncated, with a marker.", unit="bytes", kind="integer"
     )
     queue_size: int = setting(
-        10_000,
-        "QUEUE_SIZE",
-        "Decisions that may wait for the background thread.",
-        unit="items",
-        kind="integer",
+        10_000, "QUEUE_SIZE", "Decisions that may wait for the background thread.", unit="items", kind="integer"
     )
     queue_bytes: int = setting(
         67_108_864, "QUEUE_BYTES", "Payload bytes that may wait for it.", unit="bytes", kind="integer"
@@ -198,12 +162,12 @@ class GuardConfig:
         False, "FORCE_SHADOW", "The operator's kill switch: everything runs in shadow.", kind="flag"
     )
     sample_key: Callable[[str, Any], str] | None = setting(
-        None,
-        None,
-        "`(action type, payload) -> key` for `sample`, instead of subject, user, session or payload.",
+        None, None, "`(action type, payload) -> key` for `sample`, instead of subject, user, session or payload."
     )
     faults: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     """What went wrong while these settings were read; part of `problems()`."""
+    doubtful: bool = dataclasses.field(default=False, repr=False)
+    """Whether a key that nobody knows asks for more than shadow: it may be a misspelt mode."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> GuardConfig:
@@ -213,7 +177,7 @@ class GuardConfig:
         if timeout_ms is not None and given(keywords.get("review_timeout_seconds")):
             faults.append("review_timeout_ms and review_timeout_seconds are both set; give one")
         elif timeout_ms is not None:
-            keywords["review_timeout_seconds"] = timeout_ms / 1000 if _is_number(timeout_ms) else timeout_ms
+            keywords["review_timeout_seconds"] = timeout_ms / 1000 if is_number(timeout_ms) else timeout_ms
         values.update({name: value for name, value in keywords.items() if given(value)})
         for name in ("scopes", "redact", "redact_allow"):
             if isinstance(values.get(name), list):
@@ -223,22 +187,40 @@ class GuardConfig:
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> GuardConfig:
         """From a framework's settings: upper-case field names; unknown keys become problems with a suggestion."""
-        names = {field.name.upper(): field.name for field in dataclasses.fields(cls) if field.name != "faults"}
+        names = {field.name.upper(): field.name for field in dataclasses.fields(cls) if "doc" in field.metadata}
         names |= {"MODE": "enforcement_mode", "ON_REVIEW": "default_on_review", "SECRET": "shared_secret"}
         names |= {"DATABASE": "database_url", "REVIEW_TIMEOUT_MS": "review_timeout_ms"}
         known = {names[key]: value for key, value in settings.items() if key in names}
         config = cls.load(environ, **known)
-        unknown = tuple(f"unknown setting {key!r}{suggestion(key, names)}" for key in settings if key not in names)
-        return dataclasses.replace(config, faults=config.faults + unknown)
+        unknown = [key for key in settings if key not in names]
+        faults = tuple(f"unknown setting {key!r}{suggestion(key, names)}" for key in unknown)
+        doubtful = any(settings[key] in _ENFORCING for key in unknown)
+        return dataclasses.replace(config, faults=config.faults + faults, doubtful=doubtful)
 
     @property
     def enforces(self) -> bool:
-        """Whether any action is in `sample` or `enforce`."""
-        modes = [
-            self.enforcement_mode,
-            *(a.get("mode") for a in self.actions.values() if isinstance(a, Mapping)),
-        ]
-        return not self.force_shadow and any(mode in ("sample", "enforce") for mode in modes)
+        """Whether any action is in `sample` or `enforce`, or may be meant to be, by settings that can't be read."""
+        if self.force_shadow:
+            return False
+        if self.doubtful or not isinstance(self.actions, Mapping):
+            return True
+        return self.enforcement_mode in _ENFORCING or any(_may_enforce(own) for own in self.actions.values())
+
+    def surely_shadow(self, action_type: str, on_review: str | None = None, mode: str | None = None) -> bool:
+        """Whether a call is in shadow beyond doubt, whatever the faults of these settings.
+
+        `on_review` and `mode` are the call site's and the route rule's own.
+        """
+        if self.force_shadow or on_review == "shadow":
+            return True
+        if mode:
+            return mode == "shadow"
+        own = self.actions.get(action_type, {}) if isinstance(self.actions, Mapping) else None
+        if not isinstance(own, Mapping):
+            return False
+        if own.get("mode"):
+            return bool(own["mode"] == "shadow")
+        return own.keys() <= set(ACTION_KEYS) and not self.doubtful and self.enforcement_mode == "shadow"
 
     def terms(
         self,
@@ -254,8 +236,8 @@ class GuardConfig:
         value and the choices.
         """
         for name, value in (("on_review", on_review), ("mode", mode)):
-            if value is not None and value not in _CHOICES[name]:
-                raise ConfigurationError(f"{name}={value!r} for {action_type!r}: choose one of {_choices(name)}")
+            if value is not None and value not in CHOICES[name]:
+                raise ConfigurationError(f"{name}={value!r} for {action_type!r}: choose one of {choices(name)}")
         own = self.actions.get(action_type, {})
         chosen_mode: Any = mode or own.get("mode") or self.enforcement_mode
         if self.force_shadow or on_review == "shadow":
@@ -273,22 +255,7 @@ class GuardConfig:
 
     def problems(self) -> list[str]:
         """Every fault of these settings, one sentence each; empty when they can work."""
-        found = list(self.faults)
-        for name in ("enforcement_mode", "default_on_review", "on_unavailable", "unmatched", "audit"):
-            value = getattr(self, name)
-            if value not in _CHOICES[name] and not (name == "default_on_review" and value is None):
-                found.append(f"{_name(name)}={value!r}: choose one of {_choices(name)}")
-        for name in _DURATIONS:
-            found += _bad_duration(_name(name), getattr(self, name), zero=name in _MAY_BE_ZERO)
-        if self.retention_days is not None and not (_is_number(self.retention_days) and self.retention_days > 0):
-            found.append(f"{_name('retention_days')}={self.retention_days!r}: give a number of days greater than 0")
-        found += _bad_percent(_name("sample_percent"), self.sample_percent)
-        for name in ("max_payload_bytes", "queue_size", "queue_bytes", "breaker_failures", "max_connections"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                found.append(f"{_name(name)}={value!r}: give a whole number of at least 1")
-        found += self._action_problems()
-        return found
+        return [*self.faults, *_problems.of_values(self), *_problems.of_actions(self.actions)]
 
     @property
     def remote(self) -> bool:
@@ -297,40 +264,7 @@ class GuardConfig:
 
     def service_problems(self) -> list[str]:
         """What keeps these settings from reaching the service they ask for; in shadow that is only a warning."""
-        if not self.base_url:
-            return [_NO_URL] if self.app_id or self.shared_secret else []
-        missing = [_name(name) for name in ("app_id", "shared_secret") if not getattr(self, name)]
-        found = _address.problems(_name("base_url"), self.base_url, self.allow_http)
-        if missing:
-            names = " and ".join(missing)
-            found.append(
-                f"{_name('base_url')} names a service, but not set: {names}. Set what the service gave this "
-                "application, or remove base_url to use the embedded supervisor"
-            )
-        if self.ca_file and not Path(self.ca_file).is_file():
-            found.append(f"{_name('ca_file')}={self.ca_file!r}: there is no such file")
-        return found
-
-    def _action_problems(self) -> list[str]:
-        if not isinstance(self.actions, Mapping):
-            return [f"actions={self.actions!r}: give a mapping of action type to settings"]
-        found: list[str] = []
-        for action_type, own in self.actions.items():
-            where = f"actions[{action_type!r}]"
-            if not isinstance(own, Mapping):
-                found.append(f"{where}={own!r}: give a mapping such as {{'mode': 'enforce'}}")
-                continue
-            for key, value in own.items():
-                setting_name = f"{where}[{key!r}]"
-                if key not in ACTION_KEYS:
-                    found.append(f"{setting_name} is not a setting{suggestion(str(key), ACTION_KEYS)}")
-                elif key in _CHOICES and value not in _CHOICES[key]:
-                    found.append(f"{setting_name}={value!r}: choose one of {_choices(key)}")
-                elif key == "sample_percent":
-                    found += _bad_percent(setting_name, value)
-                elif key in ("review_timeout_seconds", "evaluate_timeout_seconds"):
-                    found += _bad_duration(setting_name, value, zero=key in _MAY_BE_ZERO)
-        return found
+        return _problems.of_service(self)
 
     def warn(self) -> None:
         """Log what works but is probably not meant, and the kill switch when it is on."""
@@ -348,33 +282,8 @@ class GuardConfig:
         return found if found.is_file() else None
 
 
-_NO_URL = (
-    "an app id or secret is set but no base_url (SUPERVISOR_BASE_URL): "
-    "name the service, or remove app_id and shared_secret (SUPERVISOR_APP_ID, SUPERVISOR_SECRET) to use the "
-    "embedded supervisor"
-)
-
-
-def _name(field: str) -> str:
-    env = next(f.metadata.get("env") for f in dataclasses.fields(GuardConfig) if f.name == field)
-    return f"{field} ({env})" if env else field
-
-
-def _choices(name: str) -> str:
-    return ", ".join(_CHOICES[name])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _bad_duration(name: str, value: Any, *, zero: bool) -> list[str]:
-    if not _is_number(value) or value < 0 or (value == 0 and not zero):
-        return [f"{name}={value!r}: give a number of seconds {'of at least' if zero else 'greater than'} 0"]
-    return []
-
-
-def _bad_percent(name: str, value: Any) -> list[str]:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100:
-        return [f"{name}={value!r}: give a whole number from 0 to 100"]
-    return []
+def _may_enforce(own: object) -> bool:
+    """Whether settings of one action ask for more than shadow, be it by a misspelt mode or key."""
+    if not isinstance(own, Mapping):
+        return True
+    return own.get("mode") not in (None, "shadow") or any(value in _ENFORCING for value in own.values())

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, cast
 
 from supervisor_guards._binding import Call, make_call_note, make_extractor
-from supervisor_guards._default import get_guard
+from supervisor_guards._default import guard_for
 from supervisor_guards._model import ON_REVIEW, Entry, OnReview
 from supervisor_guards.errors import ConfigurationError
 
@@ -45,16 +45,18 @@ class _CallSite:
 
     def admit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """Ask the default guard; raises what refuses."""
+        guard = guard_for(self.action_type, self.on_review)
         return self.accepted(
-            get_guard().admit(self.action_type, self.extract, args, kwargs, self.on_review, None, self.call(len(args))),
+            guard.admit(self.action_type, self.extract, args, kwargs, self.on_review, None, self.call(len(args))),
             args,
             kwargs,
         )
 
     async def aadmit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """`admit` for async callers."""
+        guard = guard_for(self.action_type, self.on_review)
         return self.accepted(
-            await get_guard().aadmit(
+            await guard.aadmit(
                 self.action_type, self.extract, args, kwargs, self.on_review, None, self.call(len(args))
             ),
             args,
@@ -133,7 +135,7 @@ def guarded(
 
     Raises what `supervised` raises. For a coroutine function use `guarded_async`.
     """
-    entry = _accepted(get_guard().admit(action_type, _as_given, (payload,), {}, on_review))
+    entry = _accepted(guard_for(action_type, on_review).admit(action_type, _as_given, (payload,), {}, on_review))
     try:
         value = fn(*args, **kwargs)
     except BaseException:
@@ -152,7 +154,7 @@ async def guarded_async(
     **kwargs: Any,
 ) -> R:
     """`guarded` for a coroutine function: `await guarded_async("refund", {...}, refund, order_id=...)`."""
-    entry = _accepted(await get_guard().aadmit(action_type, _as_given, (payload,), {}, on_review))
+    entry = _accepted(await guard_for(action_type, on_review).aadmit(action_type, _as_given, (payload,), {}, on_review))
     try:
         value = await fn(*args, **kwargs)
     except BaseException:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from supervisor_guards._config import GuardConfig
 from supervisor_guards._guard import Guard
+from supervisor_guards._ids import new_action_id
+from supervisor_guards._model import Action, Entry, Snapshot
 
 logger = logging.getLogger("supervisor_guards")
 
@@ -18,7 +22,16 @@ _provider: Callable[[], Guard] | None = None
 _provided: Guard | None = None
 _provisions = 0
 """How often `provide_guard` was called: what a provider made before is out of date after."""
-_finders: list[Callable[[], Guard | None]] = []
+_provided_settings: Callable[[], GuardConfig] | None = None
+_finders: dict[Callable[[], Guard | None], Callable[[], GuardConfig | None]] = {}
+AGAIN_SECONDS = 5.0
+"""How long calls in shadow don't try again to make a guard that couldn't be made: trying may take time."""
+_unmade: tuple[GuardConfig | None, float] | None = None
+"""The settings that no guard could be made of, None for the environment, and when a call in shadow may try again."""
+_told: str | None = None
+"""What was logged of that."""
+_UNREADABLE = GuardConfig(enforcement_mode="enforce")
+"""Stands for settings that can't be had: nothing is in shadow by them."""
 
 
 def get_guard() -> Guard:
@@ -35,13 +48,49 @@ def get_guard() -> Guard:
     return _guard or _made()
 
 
-def find_guard(finder: Callable[[], Guard | None]) -> None:
+class Unguarded:
+    """In the place of a guard that can't be made: calls in shadow run, and nothing is recorded."""
+
+    def admit(self, action_type: str, *call: Any) -> Entry:
+        """What the caller settles."""
+        now = time.time()
+        return Entry(Action(new_action_id(now), action_type, Snapshot(b"{}"), now))
+
+    async def aadmit(self, action_type: str, *call: Any) -> Entry:
+        """`admit` for async callers."""
+        return self.admit(action_type)
+
+
+_UNGUARDED = Unguarded()
+
+
+def guard_for(action_type: str, on_review: str | None) -> Guard | Unguarded:
+    """`get_guard` for one call; where none can be made and the call is in shadow, what lets it run unrecorded.
+
+    Raises what `get_guard` does where the call is enforced, or may be meant to be.
+    """
+    if _unmade is not None and _passes(action_type, on_review):
+        return _UNGUARDED
+    try:
+        found = get_guard()
+    except Exception as error:
+        settings = _written()
+        if not _in_shadow(settings, action_type, on_review):
+            raise
+        _note(settings, error)
+        return _UNGUARDED
+    if _unmade is not None:
+        _forget()
+    return found
+
+
+def find_guard(finder: Callable[[], Guard | None], settings: Callable[[], GuardConfig | None] = lambda: None) -> None:
     """For adapters with a guard for each application: `finder` names that of the application served here and now.
 
-    It answers None where none is. What it raises reaches the guarded call.
+    It answers None where none is. What it raises reaches the guarded call, unless that is in shadow by `settings`:
+    those that the guard of here and now is made of.
     """
-    if finder not in _finders:
-        _finders.append(finder)
+    _finders.setdefault(finder, settings)
 
 
 def make_guard(config: GuardConfig, where: str = "the settings") -> Guard:
@@ -75,22 +124,26 @@ def set_guard(guard: Guard | None) -> None:
     global _guard
     with _lock:
         former, _guard = _guard, guard
+        _forget()
     if former is not None and former is not guard:
         former.close()
 
 
-def provide_guard(provider: Callable[[], Guard] | None) -> None:
+def provide_guard(provider: Callable[[], Guard] | None, settings: Callable[[], GuardConfig] | None = None) -> None:
     """For adapters: make the default guard by `provider`, on first use, where `configure` wasn't called.
 
     A default guard that a provider has made is closed, and made anew on its next use: so settings stay live. None
-    goes back to the environment.
+    goes back to the environment. `settings` are those that it is made of: where it can't be made, they say which
+    calls are in shadow.
     """
-    global _guard, _provided, _provider, _provisions
+    global _guard, _provided, _provided_settings, _provider, _provisions
     with _lock:
         _provisions += 1
         _provider, former, _provided = provider, _provided, None
+        _provided_settings = settings
         if _guard is former:
             _guard = None
+        _forget()
     if former is not None:
         former.close()
 
@@ -105,6 +158,7 @@ def set_apart(guard: Guard | None) -> Iterator[None]:
     with _lock:
         before, provided, provisions = _guard, _provided, _provisions
         _guard, _provided = guard, None
+        _forget()
     try:
         yield
     finally:
@@ -112,6 +166,7 @@ def set_apart(guard: Guard | None) -> Iterator[None]:
             left = _guard
             outdated = provided if provisions != _provisions else None
             _guard, _provided = (None, None) if outdated is not None and before is outdated else (before, provided)
+            _forget()
         for each in {left, outdated} - {None, _guard}:
             each.close()  # type: ignore[union-attr]
 
@@ -123,4 +178,40 @@ def _made() -> Guard:
             _guard = _provided = _provider()
         if _guard is None:
             _guard = make_guard(GuardConfig.load())
+        _forget()
         return _guard
+
+
+def _written() -> GuardConfig | None:
+    """The settings that the guard of here and now is made of; None where that is the environment."""
+    try:
+        for settings in _finders.values():
+            found = settings()
+            if found is not None:
+                return found
+        return _provided_settings() if _provided_settings is not None else None
+    except Exception:
+        return _UNREADABLE  # why no guard could be made says more
+
+
+def _in_shadow(settings: GuardConfig | None, action_type: str, on_review: str | None) -> bool:
+    return on_review == "shadow" or (settings or GuardConfig.load()).surely_shadow(action_type)
+
+
+def _passes(action_type: str, on_review: str | None) -> bool:
+    """Whether a call runs without another attempt, as it is in shadow and the last one failed a moment ago."""
+    settings, until = _unmade or (None, 0.0)
+    return time.monotonic() < until and _written() is settings and _in_shadow(settings, action_type, on_review)
+
+
+def _note(settings: GuardConfig | None, error: Exception) -> None:
+    global _unmade, _told
+    _unmade = (settings, time.monotonic() + AGAIN_SECONDS)
+    if _told != str(error):
+        _told = str(error)
+        logger.error("no guard can be made, so calls in shadow run unrecorded; mend it: %s", error, exc_info=error)
+
+
+def _forget() -> None:
+    global _unmade, _told
+    _unmade = _told = None

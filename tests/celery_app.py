@@ -23,6 +23,7 @@ def make_app(folder: Path) -> Celery:
         (folder / name).mkdir(parents=True, exist_ok=True)
     app = Celery("tests", broker="filesystem://", backend=f"file://{folder / 'results'}", set_as_current=False)
     app.conf.update(
+        broker_transport="tests.celery_broker:Transport",
         broker_transport_options={
             "data_folder_in": str(folder / "queue"),
             "data_folder_out": str(folder / "queue"),

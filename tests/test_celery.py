@@ -224,7 +224,8 @@ def test_a_denied_task_says_so_to_who_waits_for_it(worker: Worker) -> None:
 def test_a_header_that_can_t_be_read_gives_nothing(worker: Worker) -> None:
     """A sender without `carry_context` may write anything; the task runs, as nobody in particular."""
     other = type(worker.app)(broker="filesystem://", backend=worker.app.conf.result_backend, set_as_current=False)
-    other.conf.update(broker_transport_options=worker.app.conf.broker_transport_options)
+    for name in ("broker_transport", "broker_transport_options"):
+        setattr(other.conf, name, getattr(worker.app.conf, name))
     for header in ('{"version": 2, "facts": {"subject": "ada"}}', "ada", {"facts": {"subject": "ada"}}, 7):
         with other.connection_for_write() as connection:
             task_id = f"by-hand-{type(header).__name__}-{len(str(header))}"

@@ -1,6 +1,6 @@
 """Code written for the published package 0.3.0, as it stands in the migration guide's checklist, on ours.
 
-The published package asks a service; here the embedded supervisor answers. What `test_seed_page` has is not repeated.
+The published package asks a service; here the embedded supervisor answers. What `test_seed_page*` have is not repeated.
 """
 
 from __future__ import annotations

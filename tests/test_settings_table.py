@@ -1,4 +1,4 @@
-"""The settings table of the docs is the settings' own."""
+"""The settings tables of the docs are the settings' own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from supervisor_guards import GuardConfig, configure
+from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.web import OWN_KEYS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -36,6 +37,27 @@ def test_the_django_page_is_current(generator: Any) -> None:
     assert generator.page(text, generator.django_table()) == text, "run `python docs/settings_table.py`"
 
 
+def test_the_service_s_page_is_current(generator: Any) -> None:
+    text = generator.SERVICE_PAGE.read_text(encoding="utf-8")
+    assert generator.page(text, generator.service_table()) == text, "run `python docs/settings_table.py`"
+
+
+def test_every_setting_of_the_service_has_one_row_with_the_variable_that_it_reads(generator: Any) -> None:
+    texts = {"integer": "7", "number": "7.5", "flag": "1", "list": "one,two", "text": "something"}
+    rows = [line.strip("| ").split(" | ") for line in generator.service_table().splitlines()[2:]]
+    fields = [field for field in dataclasses.fields(ServiceConfig) if field.name != "faults"]
+    assert [row[1].strip("`") for row in rows] == [field.name for field in fields]
+    for row, field in zip(rows, fields, strict=True):
+        variable, default, doc = row[0].strip("`"), row[-2].strip("`"), row[-1]
+        for text in (texts[field.metadata["kind"]], "0"):
+            if getattr(ServiceConfig.load({variable: text}), field.name) != field.default:
+                break
+        else:
+            raise AssertionError(f"{variable} sets nothing")
+        assert default == repr(getattr(ServiceConfig.load({}), field.name))
+        assert doc.endswith(".")
+
+
 def test_the_keys_of_django_are_those_that_it_reads(generator: Any) -> None:
     assert tuple(generator.DJANGO_KEYS) == OWN_KEYS
     values: dict[str, Any] = {"sample_percent": 7, "redact": ["iban"], "actions": {}, "force_shadow": True}
@@ -49,7 +71,7 @@ def test_the_keys_of_django_are_those_that_it_reads(generator: Any) -> None:
 
 def test_every_setting_has_one_row(generator: Any) -> None:
     rows = [line.split(" | ")[0].strip("|` ") for line in generator.table().splitlines()[2:]]
-    assert rows == [field.name for field in dataclasses.fields(GuardConfig) if field.name != "faults"]
+    assert rows == [field.name for field in dataclasses.fields(GuardConfig) if field.name not in ("faults", "doubtful")]
 
 
 def test_every_keyword_of_configure_is_in_the_table(generator: Any) -> None:

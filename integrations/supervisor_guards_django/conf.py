@@ -96,7 +96,7 @@ def provide() -> None:
     global _providing
     if not _providing:
         _providing = True
-        provide_guard(_make)
+        provide_guard(_make, _written)
 
 
 def renew() -> None:
@@ -104,7 +104,7 @@ def renew() -> None:
     global _store, _warm
     _store, _warm = None, False
     if _providing:
-        provide_guard(_make)
+        provide_guard(_make, _written)
 
 
 def withdraw() -> None:
@@ -119,6 +119,10 @@ _providing = False
 _warm = False
 _store: str | None = None
 """The URL of the alias as it was when the guard was made."""
+
+
+def _written() -> GuardConfig:
+    return current().config
 
 
 def _make() -> Guard:

@@ -15,7 +15,7 @@ from supervisor_guards_flask.application import Guarded, guarded_of
 from supervisor_guards_flask.checks import Findings, check
 from supervisor_guards_flask.commands import group
 from supervisor_guards_flask.hooks import install
-from supervisor_guards_flask.within import guard_here, request_here
+from supervisor_guards_flask.within import guard_here, request_here, settings_here
 
 T = TypeVar("T")
 logger = logging.getLogger("supervisor_guards")
@@ -57,7 +57,7 @@ class SupervisorGuards:
         app.extensions[STATE_KEY] = guarded
         install(app, guarded)
         app.cli.add_command(group())
-        find_guard(guard_here)
+        find_guard(guard_here, settings_here)
         find_request(request_here)
 
     def exempt(self, place: T, *, reason: str) -> T:

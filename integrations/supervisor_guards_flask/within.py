@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import current_app, has_app_context, has_request_context
 
-from supervisor_guards import Guard
+from supervisor_guards import Guard, GuardConfig
 from supervisor_guards.errors import GuardError
 from supervisor_guards.web import UNKNOWN, Body, LazyFacts, User
 from supervisor_guards_flask import users
@@ -28,12 +28,21 @@ STREAMED: ContextVar[Any] = ContextVar("supervisor_guards_streamed", default=Non
 
 def guard_here() -> Guard | None:
     """The guard of the application that Flask serves, or runs a command of, here and now."""
-    if has_app_context():
-        found = guarded_of(current_app)
-    else:
-        context = STREAMED.get()
-        found = None if context is None else guarded_of(context.app)
+    found = _guarded_here()
     return None if found is None else found.guard()
+
+
+def settings_here() -> GuardConfig | None:
+    """The settings that this guard is made of."""
+    found = _guarded_here()
+    return None if found is None else found.settings.config
+
+
+def _guarded_here() -> Guarded | None:
+    if has_app_context():
+        return guarded_of(current_app)
+    context = STREAMED.get()
+    return None if context is None else guarded_of(context.app)
 
 
 def request_here() -> tuple[Any, tuple[str, ...]] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import click
 
 from supervisor_guards._cli import output
 from supervisor_guards._cli.export import export
+from supervisor_guards._cli.repeating import repeat
 from supervisor_guards._cli.stores import existing_store, following, opened_desk
 from supervisor_guards._config import GuardConfig
 from supervisor_guards._desk import DecisionQuery
@@ -136,17 +136,15 @@ def _follow(
     outcome: str | None,
     show: Callable[[Iterable[StoredDecision]], None],
 ) -> None:
-    pause = threading.Event()
-    try:
-        while True:
-            page = store.decisions(_PAGE, after=after, **filters)
-            show([row for row in page if _shows(row, outcome)])
-            if page:
-                after = page[-1].id
-            else:
-                pause.wait(_POLL_SECONDS)
-    except KeyboardInterrupt:
-        return
+    def look() -> bool:
+        nonlocal after
+        page = store.decisions(_PAGE, after=after, **filters)
+        show([row for row in page if _shows(row, outcome)])
+        if page:
+            after = page[-1].id
+        return bool(page)
+
+    repeat(look, _POLL_SECONDS)
 
 
 def _print_table(rows: Iterable[StoredDecision]) -> None:

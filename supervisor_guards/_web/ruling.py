@@ -49,13 +49,7 @@ def blocks(config: GuardConfig, rule: RouteRule) -> bool:
 
 def may_refuse(config: GuardConfig, rules: Sequence[RouteRule]) -> bool:
     """Whether any of `rules` may refuse by `config`: for where there is no guard to say. In doubt, yes."""
-    try:
-        return any(
-            config.terms(rule.action, on_review=rule.on_review, mode=rule.mode, in_request=True).mode != "shadow"
-            for rule in rules
-        )
-    except GuardError:
-        return True
+    return not all(config.surely_shadow(rule.action, rule.on_review, rule.mode) for rule in rules)
 
 
 def at_once(guard: Guard, rule: RouteRule) -> RouteRule:

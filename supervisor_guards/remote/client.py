@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import ssl
-import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import anyio
 import anyio.lowlevel
-from anyio.lowlevel import RunVar
 
 from supervisor_guards import _address
 from supervisor_guards._config import GuardConfig
@@ -26,30 +22,14 @@ from supervisor_guards.remote.breaker import Breaker
 from supervisor_guards.remote.desk import RemoteDesk
 from supervisor_guards.remote.faults import Fault
 from supervisor_guards.remote.lines import Lines
+from supervisor_guards.remote.pools import Pool, Pools
 from supervisor_guards.remote.questions import NotRedacted, Questions, finished
-from supervisor_guards.remote.reviews import NO_APPROVALS, WAITING, Reviews
+from supervisor_guards.remote.reviews import NO_APPROVALS, Reviews
 from supervisor_guards.remote.shipping import Shipping
-from supervisor_guards.remote.sockets import AsyncLine, Line, tls_context
 from supervisor_guards.remote.token import ReviewerToken, Token
 
 R = TypeVar("R")
 _MASTER_KEY = "SUPERVISOR_MASTER_KEY"
-
-
-class _Pool:
-    """The lines of one process, or of one event loop: for questions, and for those that the service keeps."""
-
-    def __init__(self, open_line: Callable[[], Any], event: Callable[[], Any]) -> None:
-        self.lines: Lines[Any] = Lines(open_line, event)
-        self.waits: Lines[Any] = Lines(open_line, event, WAITING)
-        self.keeper: Any = None
-
-    def emptied(self) -> list[Any]:
-        """The lines that nobody uses at the moment, to be closed."""
-        return [*self.lines.emptied(), *self.waits.emptied()]
-
-
-_loops: RunVar[weakref.WeakKeyDictionary[RemoteSupervisor, _Pool]] = RunVar("supervisor_guards_lines")
 
 
 class RemoteSupervisor:
@@ -79,12 +59,9 @@ class RemoteSupervisor:
         ca_file: str | None = None,
         reviewer_token: str | None = None,
     ) -> None:
-        self._sync: _Pool | None = None
-        self._async: weakref.WeakSet[_Pool] = weakref.WeakSet()
         self._timeout = timeout
         self._timeouts = dict(timeouts or {})
-        self._ca_file = ca_file
-        self._tls: ssl.SSLContext | None = None
+        self._pools = Pools(address, ca_file)
         self._reviewer = ReviewerToken(reviewer_token) if reviewer_token else None
         self._breaker = Breaker(breaker_failures, breaker_seconds)
         self._asking = Asking(address, Token(app_id, secret, scopes), self._breaker, max_connections)
@@ -92,8 +69,7 @@ class RemoteSupervisor:
         key = os.environ.get(_MASTER_KEY, "").strip() or secret
         self._questions = Questions(redactor or Redactor(), key.encode())
         self._reviews = Reviews(self._asking, timeout)
-        self._shipping = Shipping(self._asking, self._questions, self._open_line, timeout)
-        self._reset()
+        self._shipping = Shipping(self._asking, self._questions, self._pools.open_line, timeout)
         _supervisors.add(self)
 
     @classmethod
@@ -125,22 +101,22 @@ class RemoteSupervisor:
 
     def evaluate(self, action: Action, shadow: bool) -> Verdict:
         """The service's verdict, within the action's deadline. Raises `SupervisorUnavailable`."""
-        pool = self._pool()
+        pool = self._pools.here()
         return run(self._evaluated(pool, action, shadow), _perform)
 
     async def aevaluate(self, action: Action, shadow: bool) -> Verdict:
         """`evaluate` on the event loop; cancelling it ends its question."""
-        pool = await self._apool()
+        pool = await self._pools.ahere()
         return await arun(self._evaluated(pool, action, shadow), _aperform)
 
     def review(self, action_id: str, hold: float = 0.0) -> ReviewState:
         """Where the review stands. The service may keep the question for `hold` seconds until that changes."""
-        pool = self._pool()
+        pool = self._pools.here()
         return run(self._told(self._reviews.look(pool.lines, pool.waits, action_id, hold), action_id), _perform)
 
     async def areview(self, action_id: str, hold: float = 0.0) -> ReviewState:
         """`review` on the event loop."""
-        pool = await self._apool()
+        pool = await self._pools.ahere()
         flow = self._told(self._reviews.look(pool.lines, pool.waits, action_id, hold), action_id)
         return await arun(flow, _aperform)
 
@@ -155,7 +131,7 @@ class RemoteSupervisor:
         tenant: str | None = None,
     ) -> None:
         """Use up the approval at the service, once. A plain service has none but those that a call waited for."""
-        lines = self._pool().lines
+        lines = self._pools.here().lines
         flow = self._reviews.redeem(lines, action_id, digest, subject, action_type, route, tenant)
         run(self._told(flow, action_id), _perform)
 
@@ -170,7 +146,7 @@ class RemoteSupervisor:
         tenant: str | None = None,
     ) -> None:
         """`redeem` on the event loop."""
-        lines = (await self._apool()).lines
+        lines = (await self._pools.ahere()).lines
         flow = self._reviews.redeem(lines, action_id, digest, subject, action_type, route, tenant)
         await arun(self._told(flow, action_id), _aperform)
 
@@ -190,7 +166,7 @@ class RemoteSupervisor:
     @property
     def lines(self) -> Lines[Any]:
         """The lines of this process."""
-        return self._pool().lines
+        return self._pools.here().lines
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Have shadow calls judged at the service, which stores them. Raises `NotNow` with what is left."""
@@ -213,68 +189,22 @@ class RemoteSupervisor:
     def close(self) -> None:
         """Close the connections of sync callers and of the background thread; idempotent."""
         self._shipping.close()
-        with self._lock:
-            pool = self._sync
-            self._sync = None
-        for line in pool.emptied() if pool is not None else ():
-            line.close()
+        self._pools.close()
 
     async def aclose(self) -> None:
         """`close`, and the connections of this event loop."""
         self.close()
-        pool = _loops.get(weakref.WeakKeyDictionary()).pop(self, None)
-        if pool is not None:
-            await pool.keeper.aclose()
-
-    def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._sync = None
-        self._async = weakref.WeakSet()
+        await self._pools.aclose()
 
     def _forked(self) -> None:
-        """The parent's connections are the parent's: let go of them, and say nothing on them."""
-        lines: list[Line | None] = [self._shipping.line]
-        lines += self._sync.emptied() if self._sync is not None else []
-        for line in lines:
-            if line is not None:
-                line.forget()
-        _parents.extend((self._sync, *self._async))
-        self._reset()
+        if self._shipping.line is not None:
+            self._shipping.line.forget()
+        self._pools.forget()
         self._shipping.reset()
         self._reviews.reset()
         self._breaker.reset()
 
-    def _pool(self) -> _Pool:
-        pool = self._sync
-        if pool is None:
-            with self._lock:
-                pool = self._sync = self._sync or _Pool(self._open_line, threading.Event)
-        return pool
-
-    async def _apool(self) -> _Pool:
-        try:
-            pools = _loops.get()
-        except LookupError:
-            pools = weakref.WeakKeyDictionary()
-            _loops.set(pools)
-        pool = pools.get(self)
-        if pool is None:
-            pool = pools[self] = _Pool(partial(AsyncLine, self._asking.address, self._context()), anyio.Event)
-            # The event loop ends its asynchronous generators before it closes, and so the connections.
-            pool.keeper = _until_closed(pool)
-            self._async.add(pool)
-            await anext(pool.keeper)
-        return pool
-
-    def _open_line(self) -> Line:
-        return Line(self._asking.address, self._context())
-
-    def _context(self) -> ssl.SSLContext | None:
-        if self._tls is None and self._asking.address.tls:
-            self._tls = tls_context(self._ca_file)
-        return self._tls
-
-    def _evaluated(self, pool: _Pool, action: Action, shadow: bool) -> Flow[Verdict]:
+    def _evaluated(self, pool: Pool, action: Action, shadow: bool) -> Flow[Verdict]:
         deadline = time.monotonic() + self._timeouts.get(action.action_type, self._timeout)
         try:
             question = self._questions.question(action, shadow)
@@ -321,17 +251,7 @@ _ASYNC: dict[type, Callable[[Any], Any]] = {
 }
 
 
-async def _until_closed(pool: _Pool) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        for line in pool.emptied():
-            await line.aclose()
-
-
 _supervisors: weakref.WeakSet[RemoteSupervisor] = weakref.WeakSet()
-_parents: list[Any] = []
-"""In a forked child: what is the parent's, kept so that nothing closes it."""
 
 
 def _after_fork() -> None:

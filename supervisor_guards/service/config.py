@@ -78,7 +78,7 @@ class ServiceConfig:
     )
     webhook_attempts: int = setting(
         12, "WEBHOOK_ATTEMPTS", "Tries before a delivery is given up; the pause doubles from 5 s to an hour.",
-        kind="integer",
+        unit="tries", kind="integer",
     )  # fmt: skip
     retention_days: float | None = setting(
         None, "RETENTION_DAYS", "Decisions and finished reviews older than this are deleted; unset keeps them.",

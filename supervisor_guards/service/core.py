@@ -132,6 +132,7 @@ class Service:
 
     async def stop(self) -> None:
         """Write what waits, and close."""
+        self.wakeups.end()
         await self.scribe.stop()
         await self.dispatcher.stop()
         for task in self._tasks:

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from supervisor_guards.embedded.bundle import iso
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.rows import Event, now_us
 from supervisor_guards.embedded.store import Store
@@ -18,7 +19,7 @@ from supervisor_guards.service import wakeups
 from supervisor_guards.service.acts import act
 from supervisor_guards.service.principals import ANY_SCOPE, Integration
 from supervisor_guards.service.schema import integrations as table
-from supervisor_guards.service.vault import Vault, new_token
+from supervisor_guards.service.vault import Vault, check_edition, new_token
 
 __all__ = ["Credentials", "Integrations", "NameTaken", "StoredIntegration", "Unfit"]
 
@@ -160,11 +161,15 @@ class Integrations:
             rows = held.execute(select(table).order_by(table.c.created_at, table.c.id)).mappings().all()
         return [StoredIntegration(**row) for row in rows]
 
-    def rotate(self, integration_id: str, by: str) -> tuple[StoredIntegration, str]:
-        """A new secret, told this once; the old one stays good for the overlap. Raises `LookupError`."""
+    def rotate(self, integration_id: str, by: str, seen: str | None = None) -> tuple[StoredIntegration, str]:
+        """A new secret, told this once; the old one stays good for the overlap. Raises `LookupError`.
+
+        `seen` is the `edition` of the secret that shall be replaced; raises `Rotated` where it was already.
+        """
         secret = new_token("sgs")
 
         def work(held: Connection, note: Callable[[Event], None]) -> None:
+            check_edition(held.execute(select(table.c.secret).where(table.c.id == integration_id)).scalar(), seen)
             until = now_us() + self._overlap_us
             values = {
                 "former_secret": table.c.secret,
@@ -172,7 +177,8 @@ class Integrations:
                 "secret": self._vault.seal(secret, integration_id),
             }
             self._change(held, integration_id, values)
-            note(act("integration", integration_id, by, f"rotated its secret; the former one is good until {until}"))
+            told = f"rotated its secret; the former one is good until {iso(until)}"
+            note(act("integration", integration_id, by, told))
 
         self._store.transact(work)
         return self.get(integration_id), secret

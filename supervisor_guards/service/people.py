@@ -174,7 +174,7 @@ class People:
 
         def work(held: Connection, note: Callable[[Event], None]) -> None:
             row = _row(held, person_id)
-            check(row.name, role or row.role, known_as or ())
+            check(row.name, row.role if role is None else role, known_as or ())
             values: dict[str, Any] = {}
             if role is not None and role != row.role:
                 if role != "administrator":

@@ -168,6 +168,9 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 
+# What administrators did are events of the record. Its table has indexes of these alone, which the migration makes:
+# `sv_acts` (id), `sv_acts_by` (actor, id), and for each kind `sv_acts_<kind>` (id).
+
 # What `tallies` adds up, for the API's metrics.
 latencies = Table(
     "sv_latencies",

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from supervisor_guards.embedded.keys import Keys
 from supervisor_guards.errors import ConfigurationError
 
-__all__ = ["Vault", "hashed", "new_token"]
+__all__ = ["Rotated", "Vault", "check_edition", "edition", "hashed", "new_token"]
 
 _NONCE = 12
 
@@ -26,6 +26,21 @@ def new_token(prefix: str) -> str:
 def hashed(token: str) -> str:
     """What is stored of a token: SHA-256, hex. Enough for 256 random bits; passwords need more (`people`)."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Rotated(ValueError):
+    """The secret isn't the one any more that somebody looked at."""
+
+
+def edition(sealed: str) -> str:
+    """What tells one stored secret of an owner from the next, and nothing else of it."""
+    return hashed(sealed)[:16]
+
+
+def check_edition(sealed: str | None, seen: str | None) -> None:
+    """Raises `Rotated` where `seen`, an edition that somebody looked at, isn't that of `sealed`; None fits all."""
+    if seen is not None and sealed is not None and edition(sealed) != seen:
+        raise Rotated("the secret was rotated already, by somebody else or by sending this twice: nothing was changed")
 
 
 class Vault:

@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from typing import Any
 
+import anyio
 from sqlalchemy import Connection, text
 
 from supervisor_guards.embedded import opening
@@ -76,12 +77,12 @@ class Wakeups:
         woken = asyncio.Event()
         self._sleepers[topic].add(woken)
         try:
-            await asyncio.wait_for(woken.wait(), seconds)
-        except (TimeoutError, asyncio.TimeoutError):
-            return False
+            # `asyncio.wait_for` forgets, before Python 3.12, that it was cancelled where `woken` was set meanwhile.
+            with anyio.move_on_after(seconds):
+                await woken.wait()
         finally:
             self._sleepers[topic].discard(woken)
-        return True
+        return woken.is_set()
 
     def changed(self, topic: str) -> None:
         """Wake those who sleep on `topic`; called on the event loop."""

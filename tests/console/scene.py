@@ -12,8 +12,10 @@ from typing import Any
 from supervisor_guards._model import Hit
 from supervisor_guards.embedded.rows import DecisionRow, now_us
 from supervisor_guards.service.versions import read_one
+from supervisor_guards.service.webhooks.redelivery import send_test
 from tests.service.doors import person, quick
-from tests.service.serving import POLICY, Caller, Running, body, serving
+from tests.service.receivers import Receiver, status
+from tests.service.serving import POLICY, Caller, Running, body, new_name, serving
 
 _versions = itertools.count(2)
 HOUR_US = 3_600_000_000
@@ -98,6 +100,37 @@ class Scene:
     def seed(self, count: int = 2_000) -> None:
         """A day of decisions, and some reviews that wait."""
         self.running.service.store.write(rows(count))
+
+
+def administered(shown: Scene) -> dict[str, str]:
+    """The pages for administrators by name, on a webhook whose receiver answers well, badly and not at all."""
+    service = shown.running.service
+    revoked, _ = service.integrations.create(new_name("old till"), ["refund"], "alex")
+    service.integrations.revoke(revoked.id, "alex")
+    service.integrations.rotate(shown.shop.id, "alex")
+    disabled = person(shown.running, "viewer", password=None)
+    service.people.disable(disabled.id, "alex")
+    with Receiver() as receiver:
+        webhook, _ = service.subscriptions.create(receiver.url, ["review.requested", "action.denied"], "alex")
+        answers = (status(204), status(503, b'{"error": "the database is being upgraded, come back later"}'))
+        for number, behave in enumerate(answers, 1):
+            receiver.behave = behave
+            sent = send_test(service.store, webhook, "alex")
+            receiver.wait(number)
+    send_test(service.store, webhook, "alex")
+    ended, _ = service.subscriptions.create("https://receiver.example/hooks", ["decision.made"], "alex")
+    service.subscriptions.disable(ended.id, "alex")
+    who = service.people.named(shown.people["reviewer"]).id
+    return {
+        "integrations": "/administration/integrations",
+        "integration": f"/administration/integrations/{shown.shop.id}",
+        "people": "/administration/people",
+        "person": f"/administration/people/{who}",
+        "webhooks": "/administration/webhooks",
+        "webhook": f"/administration/webhooks/{webhook.id}",
+        "delivery": f"/administration/webhooks/{webhook.id}/deliveries/{sent.name}",
+        "acts": "/administration/acts",
+    }
 
 
 @contextlib.contextmanager

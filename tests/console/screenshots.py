@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.console.browsing import PHONE, WIDE, chromium, sign_in, window
-from tests.console.scene import Scene, scene
+from tests.console.scene import Scene, administered, scene
 from tests.service.serving import payload
 
 LOOKS = {
@@ -32,14 +32,18 @@ def pages(shown: Scene) -> dict[str, str]:
         "review": f"/reviews/{first}",
         "policies": "/policies",
         "policy": f"/policies/{shown.new_policy()}",
-        "administration": "/administration",
+        **administered(shown),
     }
 
 
 def main(folder: Path) -> None:
     """Write one image for each page and look into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as state, scene(Path(state)) as shown, chromium() as browser:
+    with (
+        tempfile.TemporaryDirectory() as state,
+        scene(Path(state), webhook_private=True) as shown,
+        chromium() as browser,
+    ):
         places = pages(shown)
         for look, options in LOOKS.items():
             with window(browser, **options) as page:
@@ -53,6 +57,19 @@ def main(folder: Path) -> None:
                 page.get_by_role("button", name="Approve").click()
                 page.get_by_role("heading", name="Confirm").wait_for()
                 page.screenshot(path=folder / f"approve-{look}.png", full_page=True)
+                page.goto(shown.address + places["integration"])
+                page.get_by_role("button", name="New secret…").click()
+                page.get_by_role("heading", name="Confirm").wait_for()
+                page.screenshot(path=folder / f"confirm-{look}.png", full_page=True)
+                page.get_by_role("checkbox").check()
+                page.get_by_role("button", name="Make a new secret").click()
+                page.get_by_role("region", name="The secret").wait_for()
+                page.screenshot(path=folder / f"secret-{look}.png", full_page=True)
+                page.goto(shown.address + places["people"])
+                page.get_by_label("Name").fill(shown.people["viewer"])
+                page.get_by_role("button", name="Make the account").click()
+                page.get_by_role("alert").wait_for()
+                page.screenshot(path=folder / f"refused-{look}.png", full_page=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""The pages that only the service has: policies and administration; and who may use them."""
+"""The pages that only the service has: policies, and signing in; and who may use them."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.console.scene import Scene, scene
+from tests.console.visiting import csrf, signed_in
 from tests.service.doors import PASSWORD
 from tests.service.serving import PATIENCE
 
@@ -20,22 +19,6 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A service with people of each role."""
     with scene(tmp_path_factory.mktemp("pages")) as made:
         yield made
-
-
-@contextlib.contextmanager
-def signed_in(shown: Scene, role: str) -> Iterator[httpx.Client]:
-    """A browser in which somebody of this role is signed in."""
-    with httpx.Client(base_url=shown.address, trust_env=False, timeout=PATIENCE) as http:
-        form = {"name": shown.people[role], "password": PASSWORD, "next": "/policies"}
-        assert http.post("/sign-in", data=form).headers["location"] == "/console/policies"
-        yield http
-
-
-def csrf(page: httpx.Response) -> str:
-    """What the page's forms send."""
-    found = re.search(r'name="csrf_token" value="(\w+)"', page.text)
-    assert found, page.text
-    return found[1]
 
 
 def test_an_administrator_promotes_a_version_after_looking_at_what_changes(shown: Scene) -> None:
@@ -81,15 +64,6 @@ def test_a_payload_is_tried_and_nothing_is_stored(shown: Scene) -> None:
             assert refused.status_code == 422, wrong[:20]
             assert "no JSON object" in refused.text
     assert shown.running.service.desk.span() == before
-
-
-def test_an_administrator_sees_who_did_what(shown: Scene) -> None:
-    with signed_in(shown, "administrator") as http:
-        page = http.get("/administration").text
-    assert shown.people["viewer"] in page
-    assert shown.shop.name in page
-    assert "signed in from 127.0.0.1" in page
-    assert shown.shop.secret not in page
 
 
 def test_what_is_not_there_is_said_to_be(shown: Scene) -> None:

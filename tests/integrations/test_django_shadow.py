@@ -146,6 +146,8 @@ def test_a_form_with_its_token_arrives_whole(kind: str, mode: str, tmp_path: Pat
         assert row.status == "evaluated"
 
 
+# To show the frames' variables, Django's page asks the database in a thread that never closes its connection.
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_pages_of_debug_mode_are_shown(handler: str, tmp_path: Path) -> None:
     with site(tmp_path, debug=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from supervisor_guards import _default
+from supervisor_guards import _default, supervised
 from supervisor_guards.config import reset_for_tests
+from supervisor_guards.errors import GuardError
 from supervisor_guards_asgi import RouteGuard, SupervisorMiddleware, supervised_route
 from supervisor_guards_flask import SupervisorGuards
 from supervisor_guards_flask import supervised_view as flask_view
@@ -45,13 +47,31 @@ rules:
 ACTIONS = {"refund": {"mode": "enforce"}}
 ROUTES = {"refund": "refund", "report": "report", "own-refund": "refund", "own-report": "report"}
 """What there is, and its action. Where it is `own`, the view asks by itself; else there is a rule."""
+PLAIN = {"plain-refund": "refund", "plain-report": "report"}
+"""What is guarded inside the view, by a plain decorator."""
 RULES = [{"route": f"POST /{name}", "action": action} for name, action in ROUTES.items() if not name.startswith("own")]
 Post = Callable[[str], tuple[int, dict[str, Any]]]
+
+
+def work(action: str) -> tuple[str, int]:
+    """What a view answers that calls a guarded function."""
+    try:
+        return supervised(action)(lambda: "done")(), 200
+    except GuardError:
+        return "refused", 503
 
 
 @csrf_exempt
 def done(request: HttpRequest) -> HttpResponse:
     return HttpResponse("done")
+
+
+def plain(action: str) -> Callable[[HttpRequest], HttpResponse]:
+    def view(request: HttpRequest) -> HttpResponse:
+        text, status = work(action)
+        return HttpResponse(text, status=status)
+
+    return csrf_exempt(view)  # type: ignore[no-any-return]
 
 
 class Rest(APIView):
@@ -69,10 +89,11 @@ class RestRefund(SupervisedMixin, Rest):
 
 urlpatterns = [
     *(path(name, done) for name in ("refund", "report")),
+    *(path(name, plain(action)) for name, action in PLAIN.items()),
     *(path(f"own-{name}", csrf_exempt(supervised_view(name)(done))) for name in ("refund", "report")),
 ]
 rest_urlpatterns = [
-    *urlpatterns[:2],
+    *urlpatterns[:4],
     path("own-refund", RestRefund.as_view()),
     path("own-report", RestReport.as_view()),
 ]
@@ -103,6 +124,8 @@ def flask(settings: dict[str, Any]) -> Iterator[Post]:
         app.add_url_rule(
             f"/{name}", name, flask_view(action)(view) if name.startswith("own") else view, methods=["POST"]
         )
+    for name, action in PLAIN.items():
+        app.add_url_rule(f"/{name}", name, functools.partial(work, action), methods=["POST"])
     app.config["SUPERVISOR_GUARDS"] = {**settings, "RULES": RULES}
     extension = SupervisorGuards(app)
 
@@ -170,10 +193,19 @@ def test_a_store_that_can_t_be_opened_stops_the_enforced_actions_only(site: Any,
     database = f"sqlite:///{tmp_path / 'file' / 'decisions.db'}"
     with site(settings_in(tmp_path, ACTIONS=ACTIONS, DATABASE=database)) as post:
         for _ in range(2):
-            assert [post(name)[0] for name in ("report", "own-report")] == [200, 200]
+            assert [post(name)[0] for name in ("report", "own-report", "plain-report")] == [200] * 3
+            assert post("plain-refund")[0] == 503
             for name in ("refund", "own-refund"):
                 status, problem = post(name)
                 assert (status, problem["type"].rpartition("/")[2]) == (503, "supervisor-unavailable")
+
+
+# Flask's extension takes no such settings.
+@pytest.mark.parametrize("site", [name for name in SITES if name.startswith("Django")], indirect=True)
+@pytest.mark.parametrize("actions", [["refund"], "refund", {"refund": {"MODE": "enforce"}, "report": "shadow"}])
+def test_actions_that_can_t_be_read_stop_what_may_be_enforced(site: Any, tmp_path: Path, actions: Any) -> None:
+    with site(settings_in(tmp_path, ACTIONS=actions)) as post:
+        assert [post(name)[0] for name in (*ROUTES, *PLAIN)] == [503] * 6
 
 
 class NoGuard:

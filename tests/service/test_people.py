@@ -74,6 +74,15 @@ def test_what_nobody_can_be_is_refused_by_field(admin: httpx.Client, fields: dic
     assert problem["msg"]
 
 
+def test_a_change_to_no_role_is_refused_as_no_role(running: Running, admin: httpx.Client) -> None:
+    path = f"/v1/people/{person(running, 'viewer').id}"
+    for wrong in ("", "root"):
+        told = admin.patch(path, json={"role": wrong})
+        assert told.status_code == 422
+        assert told.json()["detail"][0]["loc"] == ["body", "role"]
+    assert admin.get(path).json()["role"] == "viewer"
+
+
 def test_names_are_taken_however_they_are_written(admin: httpx.Client) -> None:
     name = new_name("straße")
     admin.post("/v1/people", json={"name": name}).raise_for_status()

@@ -31,7 +31,7 @@ def test_our_own_client_passes_its_suite_against_this_service(name: str) -> None
     left_out = [f"--deselect=tests/remote/{test}" for test in LEFT_OUT]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.service.real_peer", "-p", "no:cacheprovider",
-         "-k", "not PlainService", *left_out, str(SUITE / name)],
+         "--timeout=120", "-k", "not PlainService", *left_out, str(SUITE / name)],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5_000:] + done.stderr[-2_000:]

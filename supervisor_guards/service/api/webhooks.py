@@ -20,7 +20,7 @@ from supervisor_guards.service.principals import Person, demand
 from supervisor_guards.service.problems import Problem, answer
 from supervisor_guards.service.webhooks import deliveries
 from supervisor_guards.service.webhooks.addresses import AddressRefused
-from supervisor_guards.service.webhooks.deliveries import PAGE, STATUSES, Delivery
+from supervisor_guards.service.webhooks.deliveries import PAGE, STATUSES, Delivery, number_of
 from supervisor_guards.service.webhooks.events import PUBLISHED
 from supervisor_guards.service.webhooks.redelivery import Disabled, redeliver, send_test
 from supervisor_guards.service.webhooks.subscriptions import Subscription, TooMany
@@ -127,7 +127,7 @@ async def one_delivery(request: Request) -> Response:
 
     def read() -> Delivery:
         with service.store.reading() as held:
-            return deliveries.get(held, subscription.id, _number(request, subscription))
+            return deliveries.get(held, subscription.id, number_of(subscription, request.path_params["delivery_id"]))
 
     try:
         found = await service.reading(read)
@@ -141,7 +141,7 @@ async def send_again(request: Request) -> Response:
     service, person = await _administrator(request)
     subscription = await _found(service, request)
     try:
-        named = _number(request, subscription)
+        named = number_of(subscription, request.path_params["delivery_id"])
         again = await service.reading(redeliver, service.store, subscription, named, person.label)
     except LookupError as error:
         raise Problem(404, str(error)) from None
@@ -194,14 +194,6 @@ async def _found(service: Service, request: Request) -> Subscription:
 def _id(request: Request) -> str:
     named: str = request.path_params["webhook_id"]
     return named
-
-
-def _number(request: Request, subscription: Subscription) -> int:
-    """The row that a delivery's id stands for. Raises `LookupError`."""
-    owner, _, text = request.path_params["delivery_id"].rpartition("-")
-    if owner != subscription.id or not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise LookupError("delivery not found")
-    return int(text)
 
 
 def _cursor(request: Request) -> tuple[int, str] | None:

@@ -1,85 +1,107 @@
-"""What an administrator looks after: applications, people, and what was done."""
+"""What the pages for administrators share: who may, how a list is cut, and the step before what can't be undone."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+import msgspec
 from starlette.responses import Response
 
-from supervisor_guards.embedded.schema import events
-from supervisor_guards.service.console.decisions import number
 from supervisor_guards.service.console.service_source import ServiceSource
 from supervisor_guards.service.console.visits import Visit
-from supervisor_guards.service.console.wording import IN_A_LIST, text
+from supervisor_guards.service.console.wording import text
 from supervisor_guards.service.core import Service
+from supervisor_guards.service.problems import Problem
 
-__all__ = ["routes"]
+__all__ = [
+    "HERE", "PAGE", "Step", "administered", "choice", "confirming", "lines", "page_of", "routes", "said_of", "sentence",
+    "told_once",
+]  # fmt: skip
 
-_PAGE = 100
-_LOOKED_THROUGH = 20_000
+HERE = "administration"
+PAGE = 100
+"""Rows of one page."""
+S = TypeVar("S", bound=str)
+T = TypeVar("T")
 
 
-async def show(visit: Visit) -> Response:
-    """Integrations, people, and the newest acts."""
+class Step(msgspec.Struct, frozen=True):
+    """What can't be undone, before it is done: what it does in words, where its form goes, and the way back."""
+
+    title: str
+    says: tuple[str, ...]
+    tick: str
+    """What the person confirms."""
+    button: str
+    place: str
+    back: str
+    fields: Mapping[str, str] = {}
+    """What the form sends beside the tick."""
+
+
+async def enter(visit: Visit) -> Response:
+    """To the first of the pages."""
+    administered(visit)
+    return visit.to("/administration/integrations")
+
+
+def administered(visit: Visit) -> Service:
+    """The service, for an administrator. Raises `Problem` 403 for anybody else."""
     visit.visitor.demand("administrator")
     assert isinstance(visit.source, ServiceSource)
-    before = number(visit.asked, "before")
-    return await visit.page("administration.html", await visit.reading(_all, visit.source.service, before))
+    return visit.source.service
 
 
-def _all(service: Service, before: int | None) -> dict[str, Any]:
-    acts, older = acts_of(service, before)
-    return {
-        "here": "administration",
-        "first": before is None,
-        "integrations": [
-            {
-                "name": text(one.name, IN_A_LIST),
-                "id": one.id,
-                "scopes": text(", ".join(json.loads(one.scopes)), IN_A_LIST),
-                "created_at": one.created_at,
-                "created_by": text(one.created_by, IN_A_LIST),
-                "revoked_at": one.revoked_at,
-            }
-            for one in service.integrations.list()
-        ],
-        "people": [
-            {
-                "name": text(one.name, IN_A_LIST),
-                "role": one.role,
-                "created_at": one.created_at,
-                "created_by": text(one.created_by, IN_A_LIST),
-                "disabled_at": one.disabled_at,
-            }
-            for one in service.people.list()
-        ],
-        "acts": acts,
-        "older": older,
-    }
+async def confirming(visit: Visit, step: Step) -> Response | None:
+    """The page that asks for the tick; None once it was set."""
+    form = await visit.form()
+    if form.get("sure") == "yes":
+        return None
+    missed = "asked" in form
+    return await visit.page("confirm.html", {"here": HERE, "step": step, "missed": missed}, 422 if missed else 200)
 
 
-def acts_of(service: Service, before: int | None) -> tuple[list[dict[str, Any]], int | None]:
-    """What administrators did, the newest first, and where older ones begin; from the evidence log.
-
-    No index knows acts from what happened to actions: a page looks through `_LOOKED_THROUGH` events at most.
-    """
-    with service.store.reading() as held:
-        end = before or (held.execute(select(func.max(events.c.id))).scalar() or 0) + 1
-        low = max(0, end - _LOOKED_THROUGH)
-        query = select(events).where(events.c.kind == "act", events.c.id < end, events.c.id >= low)
-        found = held.execute(query.order_by(events.c.id.desc()).limit(_PAGE)).all()
-    acts = [
-        {
-            "time": row.time,
-            "who": text(row.actor, IN_A_LIST),
-            "what": text(row.action_id, IN_A_LIST),
-            "did": text(row.notes),
-        }
-        for row in found
-    ]
-    return acts, found[-1].id if len(found) == _PAGE else low or None
+async def told_once(visit: Visit, title: str, says: Sequence[str], secret: str, onward: str) -> Response:
+    """The page with a secret that no other page shows: `secret` is what to copy."""
+    values = {"here": HERE, "title": title, "says": says, "secret": secret, "onward": onward}
+    return await visit.page("told_once.html", values)
 
 
-routes = [("/administration", "GET", show)]
+def sentence(said: object) -> str:
+    """What an error says, as a sentence of its own."""
+    words = str(said)
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def lines(given: str) -> list[str]:
+    """What stands in the lines of a text field, without blank ones."""
+    return [line.strip() for line in given.splitlines() if line.strip()]
+
+
+def page_of(rows: Sequence[T], asked: Mapping[str, str]) -> tuple[Sequence[T], int | None]:
+    """The page of `rows` that the address asks for, and where the next one begins. Raises `Problem` 404, 422."""
+    given = asked.get("from", "0")
+    if not (given.isascii() and given.isdigit() and len(given) < 19):
+        raise Problem(422, f"from={given[:40]!r}: follow the link of the page before")
+    start = int(given)
+    if start and start >= len(rows):
+        raise Problem(404, f"from={start}: there are {len(rows)}; begin at the first page")
+    end = start + PAGE
+    return rows[start:end], end if end < len(rows) else None
+
+
+def said_of(done: Mapping[str, str], asked: Mapping[str, str]) -> str | None:
+    """What the page says was done, where the address it was sent to names one of `done`."""
+    return done.get(asked.get("done", ""))
+
+
+def choice(name: str, given: str | None, choices: Sequence[S]) -> S | None:
+    """`given`, if it is one of them; None for None. Raises `Problem` 422."""
+    found = next((one for one in choices if one == given), None)
+    if given is not None and found is None:
+        raise Problem(422, f"{name} {text(given, 40)!r}: choose one of {', '.join(choices)}")
+    return found
+
+
+routes: list[Any] = [("/administration", "GET", enter)]

@@ -31,7 +31,7 @@ __all__ = ["Console", "console"]
 _SAFE = ("GET", "HEAD")
 _TITLES = {
     400: "That can't be read", 401: "Sign in first", 403: "You may not do this", 404: "There is nothing here",
-    405: "That isn't done here", 413: "That is too large", 422: "That can't be read",
+    405: "That isn't done here", 409: "That can't be done now", 413: "That is too large", 422: "That can't be read",
     503: "The record can't be reached",
 }  # fmt: skip
 
@@ -71,11 +71,11 @@ class Console:
     ) -> None:
         self._source_of = source_of
         self._door = door
-        pages_of: tuple[Page, ...] = (
+        self.pages: tuple[Page, ...] = (
             *overview.routes, *reviews.routes, *decisions.routes, *live.routes, *more
         )  # fmt: skip
         seen: list[BaseRoute] = [
-            Route(path, self._seen(handler), methods=[method]) for path, method, handler in pages_of
+            Route(path, self._seen(handler), methods=[method]) for path, method, handler in self.pages
         ]
         router = Router([*assets.routes, *ways_in, *seen], default=_nothing)
         self._app = ExceptionMiddleware(

@@ -21,7 +21,7 @@ from supervisor_guards.service.problems import Problem
 from supervisor_guards.service.replaying import WINDOWS, Replay
 from supervisor_guards.service.versions import PolicyNotFound, failures_of
 
-__all__ = ["routes"]
+__all__ = ["cursor", "routes"]
 
 _PAGE = 50
 _LINES = "application/x-ndjson"
@@ -128,7 +128,7 @@ def _service(visit: Visit) -> Service:
 
 
 def _versions(service: Service, visit: Visit) -> dict[str, Any]:
-    before = _cursor(visit.asked.get("before"))
+    before = cursor(visit.asked.get("before"))
     found = service.versions.list(_PAGE, action_type=visit.asked.get("action"), before=before)
     more = f"{found[-1].created_at}.{found[-1].id}" if len(found) == _PAGE else None
     rows = [_row(one) for one in found]
@@ -199,7 +199,8 @@ def _lines(diff: str | None) -> list[tuple[str, str]] | None:
     return [(kinds.get(line[:1], "kept"), text(line, 2_000)) for line in diff.split("\n") if line]
 
 
-def _cursor(given: str | None) -> tuple[int, str] | None:
+def cursor(given: str | None) -> tuple[int, str] | None:
+    """Time and id of the last row of the page before, as the address has them. Raises `Problem` 422."""
     if given is None:
         return None
     moment, _, policy_id = given.partition(".")

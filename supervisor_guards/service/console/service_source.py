@@ -26,16 +26,13 @@ _BREATH_SECONDS = 0.25
 
 
 class ServiceSource:
-    """The record of `service`."""
+    """The record of `service`; `sections` are the pages that its console has beside those of every console."""
 
     patience = 60.0
-    sections: Sequence[Section] = (
-        ("policies", "/policies", "Policies", "viewer"),
-        ("administration", "/administration", "Administration", "administrator"),
-    )
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, sections: Sequence[Section] = ()) -> None:
         self.service = service
+        self.sections = sections
 
     def desk(self) -> Desk:
         """The service's."""

@@ -25,11 +25,14 @@ _WORDS = {
     "abandoned": "Abandoned", "used": "Approved, and has run", "executed": "Ran without waiting",
     "low": "Low", "normal": "Normal", "high": "High", "urgent": "Urgent",
     "in-force": "In force", "stored": "Never promoted", "retired": "Out of force",
+    "active": "Active", "revoked": "Revoked", "disabled": "Disabled",
+    "delivered": "Delivered", "failed": "Failed", "canceled": "Canceled",
     "returned": "Returned", "raised": "Failed", "not-run": "Did not run",
 }  # fmt: skip
 _TONES = {
     "allow": "good", "in-force": "good", "approved": "good", "used": "good", "would-allow": "good",
     "review": "wait", "pending": "wait", "would-review": "wait", "high": "wait",
+    "active": "good", "delivered": "good", "revoked": "bad", "disabled": "bad", "failed": "bad",
     "deny": "bad", "rejected": "bad", "would-deny": "bad", "unavailable": "bad",
     "urgent": "bad",
 }  # fmt: skip

@@ -18,8 +18,8 @@ from supervisor_guards.service.schema import subscriptions
 from supervisor_guards.service.webhooks.subscriptions import Subscription
 
 __all__ = [
-    "STATUSES", "Claimed", "Delivery", "Settled", "again", "claim", "due", "find", "get", "new_delivery", "purge",
-    "settle",
+    "STATUSES", "Claimed", "Delivery", "Settled", "again", "claim", "due", "find", "get", "new_delivery", "number_of",
+    "purge", "settle",
 ]  # fmt: skip
 
 STATUSES = ("pending", "delivered", "failed", "canceled")
@@ -158,6 +158,14 @@ def get(held: Connection, subscription_id: str, delivery_id: int) -> Delivery:
     if row is None:
         raise LookupError("delivery not found")
     return Delivery(**row)
+
+
+def number_of(subscription: Subscription, name: str) -> int:
+    """The `id` of the delivery of `subscription` that has this `name`. Raises `LookupError`."""
+    owner, _, text = name.rpartition("-")
+    if owner != subscription.id or not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise LookupError("delivery not found")
+    return int(text)
 
 
 def again(held: Connection, delivery: Delivery, now: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, insert, select, text, tuple_, update
 
+from supervisor_guards.embedded.bundle import iso
 from supervisor_guards.embedded.rows import Event, now_us
 from supervisor_guards.embedded.store import Store
 from supervisor_guards.service import wakeups
@@ -18,7 +19,7 @@ from supervisor_guards.service.acts import act
 from supervisor_guards.service.integrations import Unfit
 from supervisor_guards.service.schema import deliveries, integrations
 from supervisor_guards.service.schema import subscriptions as table
-from supervisor_guards.service.vault import Vault, new_token
+from supervisor_guards.service.vault import Vault, check_edition, new_token
 from supervisor_guards.service.webhooks.events import EVENTS
 
 __all__ = ["Subscription", "Subscriptions", "TooMany"]
@@ -109,11 +110,15 @@ class Subscriptions:
         with self._store.reading() as held:
             return [Subscription(**row) for row in held.execute(query).mappings()]
 
-    def rotate(self, subscription_id: str, by: str) -> tuple[Subscription, str]:
-        """A new secret, told this once; for the overlap, deliveries are signed with both. Raises `LookupError`."""
+    def rotate(self, subscription_id: str, by: str, seen: str | None = None) -> tuple[Subscription, str]:
+        """A new secret, told this once; for the overlap, deliveries are signed with both. Raises `LookupError`.
+
+        `seen` is the `edition` of the secret that shall be replaced; raises `Rotated` where it was already.
+        """
         secret = new_token("sgw")
 
         def work(held: Connection, note: Callable[[Event], None]) -> None:
+            check_edition(held.execute(select(table.c.secret).where(table.c.id == subscription_id)).scalar(), seen)
             until = now_us() + self._overlap_us
             values = {
                 "former_secret": table.c.secret,
@@ -121,7 +126,8 @@ class Subscriptions:
                 "secret": self._vault.seal(secret, subscription_id),
             }
             _change(held, subscription_id, values)
-            note(act("webhook", subscription_id, by, f"rotated its secret; the former one signs too until {until}"))
+            told = f"rotated its secret; the former one signs too until {iso(until)}"
+            note(act("webhook", subscription_id, by, told))
 
         self._store.transact(work)
         return self.get(subscription_id), secret

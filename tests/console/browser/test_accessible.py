@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
+from tests.console.browser.axe import found_by_axe
 from tests.console.browsing import PHONE, WIDE, sign_in, window
 from tests.console.scene import Scene, scene
-
-AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +25,6 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One in which nothing has happened yet."""
     with scene(tmp_path_factory.mktemp("empty")) as made:
         yield made
-
-
-def found_by_axe(page: Page) -> list[str]:
-    """What axe finds: rule, and where. Evaluated by the debugger, it needs no hole in the page's policy."""
-    page.evaluate(AXE)
-    result = page.evaluate("tags => axe.run({runOnly: {type: 'tag', values: tags}})", TAGS)
-    return [f"{one['id']}: {[node['target'] for node in one['nodes']][:3]}" for one in result["violations"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -70,7 +60,7 @@ def test_axe_finds_nothing(browser: Browser, full: Scene, empty: Scene, scheme: 
         found["batch"] = found_by_axe(page)
     with window(browser, color_scheme=scheme, viewport=viewport) as page:
         sign_in(page, full.address, full.people["administrator"])
-        for place in ("/policies", f"/policies/{full.new_policy()}", "/administration"):
+        for place in ("/policies", f"/policies/{full.new_policy()}"):
             page.goto(full.address + place)
             for details in page.locator("details").all():
                 details.evaluate("one => { one.open = true }")
