@@ -19,6 +19,7 @@ from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.embedded.ledger import Ledger, Within
 from supervisor_guards.embedded.openings import Opening, Written, append_all
+from supervisor_guards.embedded.queue import find_queue
 from supervisor_guards.embedded.reader import Reader
 from supervisor_guards.embedded.rows import (
     DecisionRow,
@@ -276,6 +277,12 @@ class Store(Reader):
         self.expire_due()
         with self._connections.reading() as held:
             return search.find_reviews(held, query, limit, cursor, oldest_first)
+
+    def queue(self, query: ReviewQuery, limit: int, cursor: int | None) -> Page[Review]:
+        """A page of the pending reviews that `query` finds, the highest priority first, then the oldest."""
+        self.expire_due()
+        with self._connections.reading() as held:
+            return find_queue(held, query, limit, cursor)
 
     def waiting(self) -> int:
         """How many reviews are pending."""
