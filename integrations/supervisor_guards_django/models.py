@@ -201,6 +201,7 @@ class Review(Table):
             models.Index(fields=["status", "priority", "id"], name="sg_reviews_queue"),
             models.Index(fields=["app_id", "status", "id"], name="sg_reviews_app"),
             models.Index(fields=["app_id", "status", "resolved_at"], name="sg_reviews_resolved"),
+            models.Index(fields=["status", "resolved_at"], name="sg_reviews_latest"),
             models.Index(fields=["status", "expires_at"], name="sg_reviews_due"),
             models.Index(fields=["digest"], name="sg_reviews_digest"),
             models.Index(fields=["segment"], name="sg_reviews_segment"),

@@ -134,6 +134,7 @@ reviews = Table(
     Index("sg_reviews_queue", "status", "priority", "id"),
     Index("sg_reviews_app", "app_id", "status", "id"),
     Index("sg_reviews_resolved", "app_id", "status", "resolved_at"),
+    Index("sg_reviews_latest", "status", "resolved_at"),
     Index("sg_reviews_due", "status", "expires_at"),
     Index("sg_reviews_digest", "digest"),
     Index("sg_reviews_segment", "segment"),

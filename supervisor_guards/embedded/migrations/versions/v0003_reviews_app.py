@@ -71,6 +71,7 @@ def upgrade() -> None:
     op.create_index("sg_reviews_queue", "sg_reviews", ["status", "priority", "id"])
     op.create_index("sg_reviews_app", "sg_reviews", ["app_id", "status", "id"])
     op.create_index("sg_reviews_resolved", "sg_reviews", ["app_id", "status", "resolved_at"])
+    op.create_index("sg_reviews_latest", "sg_reviews", ["status", "resolved_at"])
     op.create_index("sg_reviews_due", "sg_reviews", ["status", "expires_at"])
     op.create_index("sg_reviews_digest", "sg_reviews", ["digest"])
     op.create_index("sg_reviews_segment", "sg_reviews", ["segment"])
