@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from supervisor_guards.embedded.anchors import read
+from supervisor_guards.embedded.schema import events as table
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.upkeep import Upkeep
@@ -55,7 +57,19 @@ def test_what_is_too_old_is_deleted_and_the_sums_stay(service_url: str, tmp_path
             assert admin.get("/v1/metrics/summary").json()["total_evaluations"] == 1
 
 
-def _ask(running: Running) -> None:
+def test_an_overdue_review_ends_though_nobody_looks(service_url: str, tmp_path: Path) -> None:
+    with serving(service_url, tmp_path / "state", review_expires_seconds=0.1) as running:
+        _ask(running, 60)
+        expired = select(table.c.kind).where(table.c.kind == "expired")
+
+        def told() -> bool:
+            with running.service.store.reading() as held:
+                return held.execute(expired).first() is not None
+
+        until(told)
+
+
+def _ask(running: Running, amount: float = 1) -> None:
     caller = running.integration()
     with caller.client(running.base_url) as http:
-        http.post("/v1/actions/evaluate", json=body(1)).raise_for_status()
+        http.post("/v1/actions/evaluate", json=body(amount)).raise_for_status()
