@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -156,6 +157,37 @@ def test_cancelling_the_caller_that_asks_fails_nobody_else(backend: str) -> None
     assert [decision.allowed for decision in found] == [True, True]
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_caller_that_is_cancelled_in_the_queue_takes_no_connection_with_it(
+    service: type[PlainService], backend: str
+) -> None:
+    with service(by_amount) as peer, guarded_by(peer.base_url, max_connections=1) as guard:
+
+        async def main() -> list[Decision]:
+            found: list[Decision] = []
+
+            async def one(action: str = "refund") -> None:
+                found.append(await guard.acheck(action, {"amount": 1}))
+
+            await one()
+            peer.hold()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(one, "leader")
+                await anyio.to_thread.run_sync(peer.wait_for, lambda: b'"leader"' in peer.wire)
+                for cancelled in (anyio.CancelScope(), anyio.CancelScope()):
+                    async with anyio.create_task_group() as queued:
+                        queued.start_soon(_within, cancelled, one)
+                        await anyio.wait_all_tasks_blocked()
+                        cancelled.cancel()
+                peer.release()
+            await one()
+            return found
+
+        found = anyio.run(main, backend=backend)
+    assert [decision.allowed for decision in found] == [True, True, True]
+
+
 def test_a_service_of_another_version_is_asked_what_it_offers_again() -> None:
     with OurService(by_amount) as peer, guarded_by(peer.base_url) as guard:
         assert guard.check("refund", {"amount": 1}).allowed
@@ -169,6 +201,11 @@ def test_the_breaker_is_seen_from_outside(guard_down: Guard) -> None:
     for _ in range(3):
         guard_down.check("refund", {"amount": 1})
     assert guard_down.stats().breaker == "open"
+
+
+async def _within(scope: anyio.CancelScope, call: Callable[[], Awaitable[None]]) -> None:
+    with scope:
+        await call()
 
 
 @pytest.fixture
