@@ -166,6 +166,8 @@ class GuardConfig:
     )
     faults: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     """What went wrong while these settings were read; part of `problems()`."""
+    shadow_only: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    """Faults that these settings stand in for, the defaults: nothing may be enforced by them."""
     doubtful: bool = dataclasses.field(default=False, repr=False)
     """Whether a key that nobody knows asks for more than shadow: it may be a misspelt mode."""
 

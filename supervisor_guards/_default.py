@@ -108,6 +108,7 @@ def make_guard(config: GuardConfig, where: str = "the settings") -> Guard:
             database_url=config.database_url,
             migrated_by=config.migrated_by,
             state_dir=config.state_dir,
+            shadow_only=tuple(problems),
         )
     else:
         config.warn()

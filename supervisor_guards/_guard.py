@@ -75,8 +75,11 @@ class Guard:
         )
         self._late = self._worker.add
         self._limit = self.config.max_payload_bytes
-        self._perform = performing(self.supervisor)
-        self._aperform = aperforming(self.supervisor)
+        stands_in = supervisor is None and not self.config.remote
+        unfit = self.config.shadow_only or (tuple(self.config.service_problems()) if stands_in else ())
+        judging = Unfit(self.supervisor, unfit) if unfit else self.supervisor
+        self._perform = performing(judging)
+        self._aperform = aperforming(judging)
         self._terms: dict[tuple[str, str | None, str | None, bool], Terms] = {}
 
     def check(
@@ -333,6 +336,28 @@ class Guard:
 
         if await anyio.to_thread.run_sync(self._worker.close, timeout):
             await self.supervisor.aclose()
+
+
+class Unfit:
+    """In front of the supervisor that serves shadow in the place of another: it enforces nothing.
+
+    A rule, or a call, may ask for more than settings do that can't be used, or can't reach the service they name.
+    """
+
+    def __init__(self, supervisor: Supervisor, problems: tuple[str, ...]) -> None:
+        self._supervisor = supervisor
+        self._problems = problems
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._supervisor, name)
+
+    def evaluate(self, action: Action, shadow: bool) -> Verdict:
+        """No verdict. Raises `ConfigurationError`."""
+        raise ConfigurationError(self._problems)
+
+    async def aevaluate(self, action: Action, shadow: bool) -> Verdict:
+        """`evaluate`."""
+        return self.evaluate(action, shadow)
 
 
 def _pairs(batch: Sequence[Any]) -> list[tuple[Entry, Result]]:

@@ -127,11 +127,18 @@ class EmbeddedSupervisor:
         return tuple(sorted(self._policy().current().action_types))
 
     def judge(self, action: Action) -> tuple[Verdict, dict[str, Any]]:
-        """The policy's verdict on `action`, and the payload it read; nothing is stored."""
+        """The policy's verdict on `action`, and the payload it read; nothing is stored.
+
+        Raises `ConfigurationError` where the starter policy would enforce: a rule or a call asks for more than the
+        settings do, and nobody has chosen a policy.
+        """
         payload = decode(action.snapshot)
         if action.snapshot.fault is not None:
             return Verdict(Outcome.DENY, reasons=(action.snapshot.fault,), unusable=True), payload
-        policies = self._policy().current()
+        source = self._policy()
+        if action.enforced and source.shadow_only:
+            raise parts.no_policy()
+        policies = source.current()
         seen = payload
         if action.call is not None and policies.reads_call(action.action_type):
             seen = published_view(payload, action.call)
