@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -216,3 +217,11 @@ def _note(settings: GuardConfig | None, error: Exception) -> None:
 def _forget() -> None:
     global _unmade, _told
     _unmade = _told = None
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()  # the parent's may be held by a thread that the child doesn't have
+
+
+os.register_at_fork(after_in_child=_after_fork)

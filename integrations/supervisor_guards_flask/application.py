@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,6 +60,11 @@ class Guarded:
             given.add_hook(functools.partial(announce, app))
         self.places: dict[tuple[int, str], Place] = {}
         """By the identity of a rule of Flask's map, and the method; each holds its rule, so none is another's."""
+        _all.add(self)
+
+    def forked(self) -> None:
+        """In a forked child: the parent's lock may be held by a thread that it doesn't have."""
+        self._lock = threading.Lock()
 
     def guard(self) -> Guard:
         """The application's guard. Raises `ConfigurationError` where it can't be made and more than shadow is asked."""
@@ -173,3 +180,14 @@ def guarded_of(app: Flask) -> Guarded | None:
     """What the extension keeps for `app`; None where it isn't on it."""
     found = app.extensions.get(STATE_KEY)
     return found if isinstance(found, Guarded) else None
+
+
+_all: weakref.WeakSet[Guarded] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for guarded in list(_all):
+        guarded.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)

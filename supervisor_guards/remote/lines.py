@@ -133,6 +133,10 @@ class Lines(Generic[L]):
             idle, self._idle = self._idle, []
             return idle
 
+    def inherited(self) -> list[L]:
+        """The idle lines, in a forked child: the lock may be held by a thread that it doesn't have."""
+        return self._idle
+
 
 def result(ticket: Ticket) -> Any:
     """The answer that another caller brought. Raises it where it is a `Fault`, and `Fault` where there is none."""
