@@ -131,7 +131,7 @@ LOOKING_ON = {
 
 
 class LookingOn:
-    urlpatterns = [path(name.replace(" ", "-"), csrf_exempt(view)) for name, view in LOOKING_ON.items()]
+    urlpatterns = tuple(path(name.replace(" ", "-"), csrf_exempt(view)) for name, view in LOOKING_ON.items())
 
 
 @pytest.mark.parametrize("name", LOOKING_ON)
