@@ -56,6 +56,7 @@ class Guarded:
         self._lock = threading.Lock()
         self._given = given
         self._guard: Guard | None = None
+        self._failure: Exception | None = None
         if given is not None:
             given.add_hook(functools.partial(announce, app))
         self.places: dict[tuple[int, str], Place] = {}
@@ -69,7 +70,10 @@ class Guarded:
     def guard(self) -> Guard:
         """The application's guard. Raises `ConfigurationError` where it can't be made and more than shadow is asked."""
         if self._guard is None:
+            former = self._failure
             with self._lock:
+                if self._guard is None and self._failure is not None and self._failure is not former:
+                    raise self._failure  # attempts may take long: who waited for one doesn't make another
                 if self._guard is None:
                     self._guard = self._given or self._made()
         return self._guard
@@ -82,7 +86,11 @@ class Guarded:
             made.close()
 
     def _made(self) -> Guard:
-        made = make_guard(self.settings.config, f"the settings of {self.app.name!r}")
+        try:
+            made = make_guard(self.settings.config, f"the settings of {self.app.name!r}")
+        except Exception as error:
+            self._failure = error
+            raise
         made.add_hook(functools.partial(announce, self.app))
         return made
 
