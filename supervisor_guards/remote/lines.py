@@ -124,8 +124,9 @@ class Lines(Generic[L]):
     def _free(self) -> L | None:
         if self._busy >= self.allowed:
             return None
-        self._busy += 1
-        return self._idle.pop() if self._idle else self._open_line()
+        line = self._idle.pop() if self._idle else self._open_line()
+        self._busy += 1  # not before: a line that can't be made takes no place
+        return line
 
     def emptied(self) -> list[L]:
         """The idle lines, which are no longer here: to be closed."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
+import certifi
 import pytest
 
 from supervisor_guards import Guard, SupervisorUnavailable
@@ -186,6 +188,16 @@ def test_a_caller_that_is_cancelled_in_the_queue_takes_no_connection_with_it(
 
         found = anyio.run(main, backend=backend)
     assert [decision.allowed for decision in found] == [True, True, True]
+
+
+def test_a_connection_that_cannot_even_be_prepared_takes_no_place(tmp_path: Path) -> None:
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_text("nothing of that kind")
+    with guarded_by("https://127.0.0.1:9", ca_file=str(authorities), max_connections=1) as guard:
+        said = [str(guard.check("refund", {"amount": 1}).error) for _ in range(3)]
+        assert all("certificate" in one for one in said)
+        authorities.write_bytes(Path(certifi.where()).read_bytes())
+        assert "could not be reached" in str(guard.check("refund", {"amount": 1}).error)
 
 
 def test_a_service_of_another_version_is_asked_what_it_offers_again() -> None:
