@@ -16,6 +16,7 @@ from supervisor_guards import Guard, SupervisorUnavailable
 from supervisor_guards._model import Decision
 from tests.remote.peers import OurService, PlainService
 from tests.remote.peers.faults import ANSWERS
+from tests.remote.peers.sockets import Line
 from tests.remote.serving import by_amount, guarded_by
 
 SERVICES = [PlainService, OurService]
@@ -67,6 +68,31 @@ def test_a_connection_that_was_cut_while_idle_costs_no_decision(service: type[Pl
             assert guard.check("refund", {"amount": 1}).allowed
             peer.cut()
     assert len(peer.asked) == 3
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_an_answer_too_many_is_no_answer_to_the_next_question(way: str) -> None:
+    """Without an id of ours in it, nothing else tells whose it is."""
+    answer = b'{"action_id": "a-1", "decision": "allow", "reasons": []}'
+    whole = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(answer), answer)
+
+    def twice(line: Line) -> None:
+        line.send(whole + whole)
+        line.pause()
+
+    doubled = iter([twice])
+    with PlainService(by_amount) as peer, guarded_by(peer.base_url) as guard:
+        peer.fault = lambda request: next(doubled, None)  # type: ignore[assignment,return-value]
+
+        async def both() -> list[Decision]:
+            return [await guard.acheck("refund", {"amount": amount}) for amount in (1, 500)]
+
+        if way == "sync":
+            found = [guard.check("refund", {"amount": amount}) for amount in (1, 500)]
+        else:
+            found = anyio.run(both)
+    assert [decision.allowed for decision in found] == [True, False]
+    assert found[1].reasons == ("too-much-500",)
 
 
 def test_a_connection_that_breaks_is_tried_again_with_the_same_id() -> None:
