@@ -49,6 +49,10 @@ def _rules(view: Any, method: str | None) -> Iterator[RouteRule]:
     owner = owner_of(view)
     if owner is None:
         return
+    dispatch = getattr(owner, "dispatch", None)
+    yield from getattr(dispatch, MARK, ())
+    if method is not None and not is_known(dispatch):
+        return  # what a dispatch of the project's own calls, of mixins and handlers, isn't known
     yield from getattr(owner, MARK, ())
     for permission in _permissions(view, owner):
         yield from getattr(permission, MARK, ())
@@ -60,10 +64,6 @@ def _rules(view: Any, method: str | None) -> Iterator[RouteRule]:
             if name in by_action:
                 yield by_action[name]
                 break
-    dispatch = getattr(owner, "dispatch", None)
-    yield from getattr(dispatch, MARK, ())
-    if method is not None and not is_known(dispatch):
-        return  # which handler a dispatch of the project's own calls isn't known
     for verb in verbs:
         handler = getattr(owner, actions.get(verb, verb), None)
         if handler is None and verb == "head":

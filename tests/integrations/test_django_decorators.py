@@ -110,6 +110,14 @@ class OwnDispatch(View):
         return HttpResponse("never")
 
 
+class OwnDispatchOfMixin(SupervisedMixin, OwnDispatch):
+    supervised_action = "refund"
+    supervised_payload = ("body.amount",)
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        return HttpResponse("ran")
+
+
 class Observed(RestMixin, ViewSet):
     supervised_action = "refund"
     supervised_options = {"mode": "shadow"}  # noqa: RUF012
@@ -124,6 +132,7 @@ def ran(request: Any) -> HttpResponse:
 
 LOOKING_ON = {
     "own dispatch": OwnDispatch.as_view(),
+    "own dispatch of a mixin": OwnDispatchOfMixin.as_view(),
     "shadow": supervised_view("refund", payload=["body.amount"], mode="shadow")(ran),
     "shadow by its reviews": supervised_view("refund", payload=["body.amount"], on_review="shadow")(ran),
     "shadow in a view set": Observed.as_view({"post": "create"}),
