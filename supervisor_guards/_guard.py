@@ -75,9 +75,9 @@ class Guard:
         )
         self._late = self._worker.add
         self._limit = self.config.max_payload_bytes
-        stands_in = supervisor is None and not self.config.remote
-        unfit = self.config.shadow_only or (tuple(self.config.service_problems()) if stands_in else ())
-        judging = Unfit(self.supervisor, unfit) if unfit else self.supervisor
+        judging: Any = self.supervisor
+        if supervisor is None and not self.config.enforces and not self.config.remote:
+            judging = _ShadowOnly(judging, self.config.shadow_only or tuple(self.config.service_problems()))
         self._perform = performing(judging)
         self._aperform = aperforming(judging)
         self._terms: dict[tuple[str, str | None, str | None, bool], Terms] = {}
@@ -338,13 +338,14 @@ class Guard:
             await self.supervisor.aclose()
 
 
-class Unfit:
-    """In front of the supervisor that serves shadow in the place of another: it enforces nothing.
+class _ShadowOnly:
+    """In front of the embedded supervisor of settings that ask for nothing but shadow: opened for just that.
 
-    A rule, or a call, may ask for more than settings do that can't be used, or can't reach the service they name.
+    A rule or a call may ask for more. Then it judges by a policy that somebody has chosen, and by nothing else: not in
+    the place of a service that the settings name and can't reach, and not where `problems` left their defaults.
     """
 
-    def __init__(self, supervisor: Supervisor, problems: tuple[str, ...]) -> None:
+    def __init__(self, supervisor: Any, problems: tuple[str, ...]) -> None:
         self._supervisor = supervisor
         self._problems = problems
 
@@ -352,12 +353,24 @@ class Unfit:
         return getattr(self._supervisor, name)
 
     def evaluate(self, action: Action, shadow: bool) -> Verdict:
-        """No verdict. Raises `ConfigurationError`."""
-        raise ConfigurationError(self._problems)
+        """The verdict. Raises `ConfigurationError` where there can be none."""
+        self._check()
+        verdict: Verdict = self._supervisor.evaluate(action, shadow)
+        return verdict
 
     async def aevaluate(self, action: Action, shadow: bool) -> Verdict:
-        """`evaluate`."""
-        return self.evaluate(action, shadow)
+        """`evaluate` for async callers."""
+        self._check()
+        verdict: Verdict = await self._supervisor.aevaluate(action, shadow)
+        return verdict
+
+    def _check(self) -> None:
+        if self._problems:
+            raise ConfigurationError(self._problems)
+        if self._supervisor.policy.shadow_only:
+            from supervisor_guards.embedded.parts import no_policy
+
+            raise no_policy()
 
 
 def _pairs(batch: Sequence[Any]) -> list[tuple[Entry, Result]]:

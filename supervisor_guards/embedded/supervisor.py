@@ -127,18 +127,11 @@ class EmbeddedSupervisor:
         return tuple(sorted(self._policy().current().action_types))
 
     def judge(self, action: Action) -> tuple[Verdict, dict[str, Any]]:
-        """The policy's verdict on `action`, and the payload it read; nothing is stored.
-
-        Raises `ConfigurationError` where the starter policy would enforce: a rule or a call asks for more than the
-        settings do, and nobody has chosen a policy.
-        """
+        """The policy's verdict on `action`, and the payload it read; nothing is stored."""
         payload = decode(action.snapshot)
         if action.snapshot.fault is not None:
             return Verdict(Outcome.DENY, reasons=(action.snapshot.fault,), unusable=True), payload
-        source = self._policy()
-        if action.enforced and source.shadow_only:
-            raise parts.no_policy()
-        policies = source.current()
+        policies = self._policy().current()
         seen = payload
         if action.call is not None and policies.reads_call(action.action_type):
             seen = published_view(payload, action.call)
