@@ -154,6 +154,13 @@ class Worker:
         self._drain(final=self._closed)
 
     def _loop(self) -> None:
+        try:
+            self._looping()
+        finally:
+            if self._thread is threading.current_thread():  # it dies: the next item begins another
+                self._thread = None
+
+    def _looping(self) -> None:
         while not self._closed:
             self._wake.wait(self._interval)
             self._wake.clear()
@@ -223,6 +230,9 @@ class Worker:
             if not self._failing:
                 logger.exception("%d decisions were not recorded; while this lasts, more are only counted", len(batch))
             self._failing = True
+        except BaseException:
+            self.dropped += len(batch)
+            raise
         else:
             self._failing = False
         return ()

@@ -13,13 +13,11 @@ import msgspec
 
 from supervisor_guards import _problems
 from supervisor_guards._model import Mode, OnReview, OnUnavailable
-from supervisor_guards._problems import ACTION_KEYS, CHOICES, choices, is_number
+from supervisor_guards._problems import ACTION_KEYS, CHOICES, ENFORCING, asks_for_more, choices, is_number
 from supervisor_guards._settings import from_environment, given, setting, suggestion
 from supervisor_guards.errors import ConfigurationError
 
 logger = logging.getLogger("supervisor_guards")
-
-_ENFORCING = ("sample", "enforce")
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -166,6 +164,8 @@ class GuardConfig:
     )
     faults: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     """What went wrong while these settings were read; part of `problems()`."""
+    shadow_only: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    """Faults that these settings stand in for, the defaults: nothing may be enforced by them."""
     doubtful: bool = dataclasses.field(default=False, repr=False)
     """Whether a key that nobody knows asks for more than shadow: it may be a misspelt mode."""
 
@@ -194,7 +194,7 @@ class GuardConfig:
         config = cls.load(environ, **known)
         unknown = [key for key in settings if key not in names]
         faults = tuple(f"unknown setting {key!r}{suggestion(key, names)}" for key in unknown)
-        doubtful = any(settings[key] in _ENFORCING for key in unknown)
+        doubtful = any(asks_for_more(settings[key]) for key in unknown)
         return dataclasses.replace(config, faults=config.faults + faults, doubtful=doubtful)
 
     @property
@@ -204,7 +204,7 @@ class GuardConfig:
             return False
         if self.doubtful or not isinstance(self.actions, Mapping):
             return True
-        return self.enforcement_mode in _ENFORCING or any(_may_enforce(own) for own in self.actions.values())
+        return self.enforcement_mode in ENFORCING or any(_may_enforce(own) for own in self.actions.values())
 
     def surely_shadow(self, action_type: str, on_review: str | None = None, mode: str | None = None) -> bool:
         """Whether a call is in shadow beyond doubt, whatever the faults of these settings.
@@ -286,4 +286,4 @@ def _may_enforce(own: object) -> bool:
     """Whether settings of one action ask for more than shadow, be it by a misspelt mode or key."""
     if not isinstance(own, Mapping):
         return True
-    return own.get("mode") not in (None, "shadow") or any(value in _ENFORCING for value in own.values())
+    return own.get("mode") not in (None, "shadow") or asks_for_more(own)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ AGAIN_SECONDS = 5.0
 """How long calls in shadow don't try again to make a guard that couldn't be made: trying may take time."""
 _unmade: tuple[GuardConfig | None, float] | None = None
 """The settings that no guard could be made of, None for the environment, and when a call in shadow may try again."""
+_failure: Exception | None = None
+"""How the last attempt ended, for those who waited for it."""
 _told: str | None = None
 """What was logged of that."""
 _UNREADABLE = GuardConfig(enforcement_mode="enforce")
@@ -108,6 +111,7 @@ def make_guard(config: GuardConfig, where: str = "the settings") -> Guard:
             database_url=config.database_url,
             migrated_by=config.migrated_by,
             state_dir=config.state_dir,
+            shadow_only=tuple(problems),
         )
     else:
         config.warn()
@@ -172,12 +176,19 @@ def set_apart(guard: Guard | None) -> Iterator[None]:
 
 
 def _made() -> Guard:
-    global _guard, _provided
+    global _guard, _provided, _failure
+    former = _failure
     with _lock:
-        if _guard is None and _provider is not None:
-            _guard = _provided = _provider()
-        if _guard is None:
-            _guard = make_guard(GuardConfig.load())
+        if _guard is None and _failure is not None and _failure is not former:
+            raise _failure  # attempts may take long: who waited for one doesn't make another
+        try:
+            if _guard is None and _provider is not None:
+                _guard = _provided = _provider()
+            if _guard is None:
+                _guard = make_guard(GuardConfig.load())
+        except Exception as error:
+            _failure = error
+            raise
         _forget()
         return _guard
 
@@ -199,9 +210,16 @@ def _in_shadow(settings: GuardConfig | None, action_type: str, on_review: str | 
 
 
 def _passes(action_type: str, on_review: str | None) -> bool:
-    """Whether a call runs without another attempt, as it is in shadow and the last one failed a moment ago."""
+    """Whether a call runs without another attempt: it is in shadow, and the last one failed, or began, a moment ago."""
+    global _unmade
     settings, until = _unmade or (None, 0.0)
-    return time.monotonic() < until and _written() is settings and _in_shadow(settings, action_type, on_review)
+    if _written() is not settings or not _in_shadow(settings, action_type, on_review):
+        return False
+    now = time.monotonic()
+    if now < until:
+        return True
+    _unmade = (settings, now + AGAIN_SECONDS)  # this call tries; nobody waits for it
+    return False
 
 
 def _note(settings: GuardConfig | None, error: Exception) -> None:
@@ -213,5 +231,13 @@ def _note(settings: GuardConfig | None, error: Exception) -> None:
 
 
 def _forget() -> None:
-    global _unmade, _told
-    _unmade = _told = None
+    global _unmade, _told, _failure
+    _unmade = _told = _failure = None
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()  # the parent's may be held by a thread that the child doesn't have
+
+
+os.register_at_fork(after_in_child=_after_fork)

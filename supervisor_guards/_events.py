@@ -119,11 +119,13 @@ class Announcer:
             self.tell(event)
 
     def tell(self, event: Event) -> None:
-        """Call every hook with `event`."""
+        """Call every hook with `event`. One that means to end the program ends neither this thread nor the others."""
         for hook in list(self._hooks):
             try:
                 hook(event)
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
                 self.hook_errors += 1
                 if self.hook_errors == 1:
                     logger.exception("hook %s raised; further errors are only counted", shown(_name(hook)))

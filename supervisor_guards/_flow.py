@@ -16,6 +16,7 @@ from supervisor_guards._model import Action, Decision, Entry, Outcome, ReviewSta
 from supervisor_guards.errors import (
     ApprovalInvalid,
     ApprovalUsed,
+    ConfigurationError,
     GuardError,
     PayloadUnusable,
     ReviewRejected,
@@ -209,7 +210,7 @@ def _redeemed(approvals: tuple[str, ...], action: Action, verdict: Verdict) -> F
 
 
 def _unavailable(entry: Entry, terms: Terms, cause: Exception) -> Decision:
-    """The failure policy. What the request itself made unusable stays refused, whatever is set."""
+    """The failure policy. What the request or the settings made impossible stays refused, whatever is set."""
     action = entry.action
     verdict = entry.verdict or Verdict(Outcome.DENY, reasons=("supervisor-unavailable",))
     entry.status = "unavailable"
@@ -221,12 +222,14 @@ def _unavailable(entry: Entry, terms: Terms, cause: Exception) -> Decision:
         # The verdict was had and only its record failed: fail_open opens faults, not refusals.
         entry.outcome = Outcome.DENY
         return _refused(action, verdict, SupervisorBlocked, Outcome.DENY, status="unavailable")
-    if terms.on_unavailable == "fail_open":
+    mended_here = isinstance(cause, ConfigurationError)
+    if terms.on_unavailable == "fail_open" and not mended_here:
         entry.outcome = Outcome.ALLOW
         return _decision(action, verdict, Outcome.ALLOW, status="unavailable")
     entry.outcome = Outcome.DENY
+    why = "by the settings" if mended_here else "on_unavailable=fail_closed"
     message = (
-        f"no verdict for {action.action_type!r}, so it did not run (on_unavailable=fail_closed): "
+        f"no verdict for {action.action_type!r}, so it did not run ({why}): "
         f"{cause or type(cause).__name__} [action {action.action_id}]"
     )
     return _decision(action, verdict, Outcome.DENY, _chained(message, action, cause), status="unavailable")

@@ -75,8 +75,11 @@ class Guard:
         )
         self._late = self._worker.add
         self._limit = self.config.max_payload_bytes
-        self._perform = performing(self.supervisor)
-        self._aperform = aperforming(self.supervisor)
+        judging: Any = self.supervisor
+        if supervisor is None and not self.config.enforces and not self.config.remote:
+            judging = _ShadowOnly(judging, self.config.shadow_only or tuple(self.config.service_problems()))
+        self._perform = performing(judging)
+        self._aperform = aperforming(judging)
         self._terms: dict[tuple[str, str | None, str | None, bool], Terms] = {}
 
     def check(
@@ -333,6 +336,41 @@ class Guard:
 
         if await anyio.to_thread.run_sync(self._worker.close, timeout):
             await self.supervisor.aclose()
+
+
+class _ShadowOnly:
+    """In front of the embedded supervisor of settings that ask for nothing but shadow: opened for just that.
+
+    A rule or a call may ask for more. Then it judges by a policy that somebody has chosen, and by nothing else: not in
+    the place of a service that the settings name and can't reach, and not where `problems` left their defaults.
+    """
+
+    def __init__(self, supervisor: Any, problems: tuple[str, ...]) -> None:
+        self._supervisor = supervisor
+        self._problems = problems
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._supervisor, name)
+
+    def evaluate(self, action: Action, shadow: bool) -> Verdict:
+        """The verdict. Raises `ConfigurationError` where there can be none."""
+        self._check()
+        verdict: Verdict = self._supervisor.evaluate(action, shadow)
+        return verdict
+
+    async def aevaluate(self, action: Action, shadow: bool) -> Verdict:
+        """`evaluate` for async callers."""
+        self._check()
+        verdict: Verdict = await self._supervisor.aevaluate(action, shadow)
+        return verdict
+
+    def _check(self) -> None:
+        if self._problems:
+            raise ConfigurationError(self._problems)
+        if self._supervisor.policy.shadow_only:
+            from supervisor_guards.embedded.parts import no_policy
+
+            raise no_policy()
 
 
 def _pairs(batch: Sequence[Any]) -> list[tuple[Entry, Result]]:

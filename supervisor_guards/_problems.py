@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ACTION_KEYS = (
     "mode", "on_review", "on_unavailable", "sample_percent", "review_timeout_seconds", "evaluate_timeout_seconds",
 )  # fmt: skip
+ENFORCING = ("sample", "enforce")
 CHOICES: dict[str, tuple[str, ...]] = {
     "enforcement_mode": MODES,
     "mode": MODES,
@@ -93,6 +94,15 @@ def of_actions(actions: object) -> list[str]:
             elif key in ("review_timeout_seconds", "evaluate_timeout_seconds"):
                 found += _bad_duration(setting_name, value, zero=key in _MAY_BE_ZERO)
     return found
+
+
+def asks_for_more(value: object) -> bool:
+    """Whether what nobody can read asks for more than shadow somewhere inside, in whatever case it is written."""
+    if isinstance(value, str):
+        return value.strip().lower() in ENFORCING
+    if isinstance(value, Mapping):
+        return any(asks_for_more(one) for one in value.values())
+    return isinstance(value, (list, tuple)) and any(asks_for_more(one) for one in value)
 
 
 def choices(name: str) -> str:

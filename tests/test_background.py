@@ -27,13 +27,14 @@ class Taker:
         self.hold = threading.Event()
         self.hold.set()
         self.fail = 0
+        self.error: BaseException = OSError("disk full")
 
     def __call__(self, batch: Sequence[Any], final: bool) -> None:
         self.entered.set()
         assert self.hold.wait(60)
         if self.fail:
             self.fail -= 1
-            raise OSError("disk full")
+            raise self.error
         self.batches.append(list(batch))
 
     @property
@@ -114,6 +115,22 @@ def test_a_failing_handler_costs_its_batch_and_no_more(
     assert worker.flush()
     assert (taker.items, worker.dropped) == (["kept"], 1)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_is_followed_by_another(worker_of: Callable[..., Worker], taker: Taker) -> None:
+    worker = worker_of()
+    taker.fail, taker.error = 1, SystemExit()
+    taker.hold.clear()
+    before = set(threading.enumerate())
+    worker.put("lost")
+    assert taker.entered.wait(60)
+    (thread,) = set(threading.enumerate()) - before
+    taker.hold.set()
+    thread.join(60)
+    worker.put("kept")
+    assert worker.flush()
+    assert (taker.items, worker.dropped) == (["kept"], 1)
 
 
 def test_flush_says_when_time_ran_out(worker_of: Callable[..., Worker], taker: Taker) -> None:

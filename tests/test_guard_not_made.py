@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,12 @@ DOUBTS: list[tuple[dict[str, Any], bool]] = [
     ({"MODE": "sample"}, False),
     ({"TIMEOT": 5}, True),
     ({"MODEE": "enforce"}, False),
+    ({"MODEE": " Enforce"}, False),
+    ({"ACTION": {"report": {"mode": "enforce"}}}, False),
+    ({"actions": {"report": {"mode": "sample"}}}, False),
+    ({"RULE": [{"route": "POST /reports", "action": "report", "mode": "enforce"}]}, False),
+    ({"RULE": [{"route": "POST /reports", "action": "report", "mode": "shadow"}]}, True),
+    ({"ACTIONS": {"report": {"mod": ["Enforce"]}}}, False),
     ({"ACTIONS": {}, "mode": "enforce"}, False),
     ({"ACTIONS": {**ENFORCED, "report": {"mode": "enforced"}}}, False),
     ({"ACTIONS": {**ENFORCED, "report": {"mod": "enforce"}}}, False),
@@ -181,6 +189,78 @@ def test_calls_in_shadow_do_not_wait_for_one_attempt_after_the_other(monkeypatch
     report = supervised("report")(paid)
     assert [report(5) for _ in range(20)] == [5] * 20
     assert provider.tries == 1
+
+
+class Waiting:
+    """A provider whose attempts wait until `go`, and then fail."""
+
+    def __init__(self) -> None:
+        self.inside, self.go = threading.Event(), threading.Event()
+        self.tries = 0
+        config = GuardConfig(actions=ENFORCED)
+        provide_guard(self, lambda: config)
+
+    def __call__(self) -> Guard:
+        self.tries += 1
+        self.inside.set()
+        self.go.wait()
+        raise RuntimeError("no guard today")
+
+
+class Counted:
+    """A lock that tells once `number` have come for it."""
+
+    def __init__(self, number: int) -> None:
+        self._lock, self._left, self.full = threading.RLock(), itertools.count(number - 1, -1), threading.Event()
+
+    def __enter__(self) -> None:
+        if next(self._left) == 0:
+            self.full.set()
+        self._lock.acquire()
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.release()
+
+
+def test_callers_that_wait_for_an_attempt_share_how_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_default, "AGAIN_SECONDS", 600.0)
+    provider = Waiting()
+    ended: list[Any] = []
+    lock = Counted(20)
+    monkeypatch.setattr(_default, "_lock", lock)
+
+    def call(action: str) -> None:
+        try:
+            ended.append(supervised(action)(paid)(5))
+        except RuntimeError as error:
+            ended.append(str(error))
+
+    threads = [threading.Thread(target=call, args=(action,)) for action in ["report", "refund"] * 10]
+    for thread in threads:
+        thread.start()
+    lock.full.wait()
+    provider.go.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, ended)) == ["5"] * 10 + ["no guard today"] * 10
+    assert provider.tries == 1
+
+
+def test_while_one_call_tries_again_no_other_in_shadow_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Waiting()
+    report = supervised("report")(paid)
+    provider.go.set()
+    assert report(5) == 5
+    provider.go.clear()
+    provider.inside.clear()
+    monkeypatch.setattr(_default, "AGAIN_SECONDS", 600.0)
+    again = threading.Thread(target=report, args=(5,))
+    again.start()
+    provider.inside.wait()
+    assert report(5) == 5
+    provider.go.set()
+    again.join()
+    assert provider.tries == 2
 
 
 @pytest.mark.parametrize("again", [0.0, 600.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import queue
@@ -340,20 +341,22 @@ def test_a_supervisor_s_own_id_names_the_case(tmp_path: Path) -> None:
     assert ear.told == [("decision", "case-7", "evaluated"), ("review", "case-7", "evaluated")]
 
 
+@pytest.mark.parametrize("raised", [RuntimeError("chat is down"), SystemExit(1), asyncio.CancelledError()])
 def test_hooks_are_called_in_order_and_one_that_raises_stops_no_other(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    raised: BaseException, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     order: list[str] = []
 
     def broken(event: Event) -> None:
         order.append("broken")
-        raise RuntimeError("chat is down")
+        raise raised
 
     with default_guard(settings(tmp_path)) as guard:
         guard.add_hook(lambda event: order.append("first"), broken)
         guard.add_hook(lambda event: order.append("last"))
         for _ in range(5):
             assert guard.check("refund", SMALL).allowed
+            assert guard.flush()
         assert len(rows(guard)) == 5
         assert order == ["first", "broken", "last"] * 5
         assert guard.stats().hook_errors == 5

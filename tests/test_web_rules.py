@@ -224,6 +224,16 @@ def test_a_wrapper_that_is_gone_is_not_reported() -> None:
     assert "gone-action" not in [one.action for one in audit([], RouteRules()).ineffective]
 
 
+def test_an_exemption_holds_for_the_class_it_is_said_of_alone() -> None:
+    @supervised_exempt(reason="looks only")
+    class Looking: ...
+
+    class Paying(Looking): ...
+
+    assert reason_of(Looking) == "looks only"
+    assert reason_of(Paying) is None
+
+
 def test_an_exemption_needs_a_reason() -> None:
     with pytest.raises(ConfigurationError, match="say in words"):
         supervised_exempt(reason=" ")

@@ -141,6 +141,7 @@ def _make() -> Guard:
             database_url=config.database_url,
             migrated_by=config.migrated_by,
             state_dir=config.state_dir,
+            shadow_only=tuple(problems),
         )
     elif problems:
         raise ConfigurationError(problems)

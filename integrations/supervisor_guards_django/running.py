@@ -49,7 +49,7 @@ def handles(owner: Any, method: str, allowed: Collection[str], actions: Mapping[
     """The same for the class or instance of a view; `actions` are those of a view set."""
     kind = owner if isinstance(owner, type) else type(owner)
     return _has_handler(owner, method.lower(), allowed, actions or {}) or any(
-        name in vars(one) and not _known(vars(one)[name])
+        name in vars(one) and not is_known(vars(one)[name])
         for one in kind.__mro__
         if one is not object
         for name in _STEERING
@@ -61,13 +61,13 @@ def _has_handler(owner: Any, verb: str, allowed: Collection[str], actions: Mappi
         return False
     if verb == "options":
         options = getattr(owner, "options", None)
-        return options is not None and not _known(getattr(options, "__func__", options))
+        return options is not None and not is_known(getattr(options, "__func__", options))
     if verb in actions or hasattr(owner, verb):
         return True
     return verb == "head" and ("get" in actions or hasattr(owner, "get"))
 
 
-def _known(function: Any) -> bool:
+def is_known(function: Any) -> bool:
     """Whether a function and all that is around it come from Django and its frameworks."""
     for one in layers(function):
         if not _written_by_frameworks(one):

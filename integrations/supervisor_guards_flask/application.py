@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,15 +56,24 @@ class Guarded:
         self._lock = threading.Lock()
         self._given = given
         self._guard: Guard | None = None
+        self._failure: Exception | None = None
         if given is not None:
             given.add_hook(functools.partial(announce, app))
         self.places: dict[tuple[int, str], Place] = {}
         """By the identity of a rule of Flask's map, and the method; each holds its rule, so none is another's."""
+        _all.add(self)
+
+    def forked(self) -> None:
+        """In a forked child: the parent's lock may be held by a thread that it doesn't have."""
+        self._lock = threading.Lock()
 
     def guard(self) -> Guard:
         """The application's guard. Raises `ConfigurationError` where it can't be made and more than shadow is asked."""
         if self._guard is None:
+            former = self._failure
             with self._lock:
+                if self._guard is None and self._failure is not None and self._failure is not former:
+                    raise self._failure  # attempts may take long: who waited for one doesn't make another
                 if self._guard is None:
                     self._guard = self._given or self._made()
         return self._guard
@@ -75,7 +86,11 @@ class Guarded:
             made.close()
 
     def _made(self) -> Guard:
-        made = make_guard(self.settings.config, f"the settings of {self.app.name!r}")
+        try:
+            made = make_guard(self.settings.config, f"the settings of {self.app.name!r}")
+        except Exception as error:
+            self._failure = error
+            raise
         made.add_hook(functools.partial(announce, self.app))
         return made
 
@@ -173,3 +188,14 @@ def guarded_of(app: Flask) -> Guarded | None:
     """What the extension keeps for `app`; None where it isn't on it."""
     found = app.extensions.get(STATE_KEY)
     return found if isinstance(found, Guarded) else None
+
+
+_all: weakref.WeakSet[Guarded] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for guarded in list(_all):
+        guarded.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -26,7 +26,7 @@ def own_rules(view: Any, method: str | None) -> tuple[RouteRule, ...]:
 
 def own_actions(view: Any, method: str) -> frozenset[str]:
     """The actions that rules of the settings leave to `view`; not those that it only puts in shadow for itself."""
-    return frozenset(rule.action for rule in own_rules(view, method) if rule.mode != "shadow")
+    return frozenset(rule.action for rule in own_rules(view, method) if "shadow" not in (rule.mode, rule.on_review))
 
 
 def _rules(view: Any, method: str | None) -> Iterator[RouteRule]:

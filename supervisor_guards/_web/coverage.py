@@ -155,9 +155,9 @@ def supervised_exempt(*, reason: str) -> Callable[[F], F]:
 
 
 def exempt_reason(endpoint: Any) -> str | None:
-    """Why `endpoint` needs no guard; None where nobody said so."""
+    """Why `endpoint` needs no guard; None where nobody said so. A class doesn't inherit it: it may do more."""
     for one in layers(endpoint):
-        reason = getattr(one, _EXEMPT, None)
+        reason = vars(one).get(_EXEMPT) if isinstance(one, type) else getattr(one, _EXEMPT, None)
         if isinstance(reason, str):
             return reason
     return None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from supervisor_guards._config import GuardConfig
+from supervisor_guards._problems import asks_for_more
 from supervisor_guards._settings import parse
 from supervisor_guards._web.facts import User
 from supervisor_guards._web.routes import RouteRules
@@ -81,7 +82,8 @@ def read_settings(
     if review_url is not None and not isinstance(review_url, str):
         problems.append(f"REVIEW_URL={review_url!r}: give a path such as '/reviews'")
         review_url = None
-    rules, rule_problems = _rules(written.get("RULES", ()), cap)
+    listed = _listed(written.get("RULES", ()))
+    rules, rule_problems = _rules(listed, cap)
     resolver, resolver_problem = _resolver(written.get("USER_RESOLVER"))
     return WebSettings(
         config,
@@ -93,7 +95,7 @@ def read_settings(
         "warn" if unresolved == "warn" else "deny",
         review_url.rstrip("/") if review_url is not None else None,
         {key: written[key] for key in adapter_keys if key in written},
-        any(_mode_of(rule) not in (None, "shadow") for rule in _listed(written.get("RULES"))),
+        _rules_enforce(listed, rule_problems),
     )
 
 
@@ -141,8 +143,15 @@ def _whole_number(written: Mapping[str, Any], key: str, problems: list[str]) -> 
     return None
 
 
-def _listed(written: Any) -> list[Any]:
-    return list(written) if isinstance(written, (list, tuple)) else []
+def _listed(written: Any) -> Any:
+    """Rules that come one by one as a list, to be looked at twice; what is no rules as it is."""
+    return written if isinstance(written, (str, bytes, Mapping)) or not hasattr(written, "__iter__") else list(written)
+
+
+def _rules_enforce(listed: Any, problems: tuple[str, ...]) -> bool:
+    if problems and asks_for_more(listed):
+        return True
+    return isinstance(listed, list) and any(_mode_of(rule) not in (None, "shadow") for rule in listed)
 
 
 def _mode_of(rule: Any) -> Any:
@@ -150,7 +159,7 @@ def _mode_of(rule: Any) -> Any:
 
 
 def _rules(written: Any, cap: int | None) -> tuple[RouteRules, tuple[str, ...]]:
-    if isinstance(written, (str, bytes, Mapping)) or not hasattr(written, "__iter__"):
+    if not isinstance(written, list):
         return RouteRules(), (f"RULES={written!r}: give a list of rules",)
     listed = [_capped(rule, cap) for rule in written]
     try:

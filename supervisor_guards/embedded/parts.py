@@ -71,16 +71,19 @@ def open_policy(config: GuardConfig) -> PolicySource:
     from supervisor_guards.policy.source import PolicySource
 
     path = config.policy_path()
-    if path is None:
-        if config.enforces:
-            raise ConfigurationError(
-                f"something is enforced but there is no policy: looked at SUPERVISOR_POLICY (not set) and "
-                f"{Path('supervisor.yaml').absolute()} (not there); copy the starter from {STARTER}"
-            )
-        path = STARTER
-    source = PolicySource(path, unmatched=config.unmatched)
-    logger.info("policy in use: %s", path)
+    if path is None and config.enforces:
+        raise no_policy()
+    source = PolicySource(path or STARTER, unmatched=config.unmatched, shadow_only=path is None)
+    logger.info("policy in use: %s", source.path)
     return source
+
+
+def no_policy() -> ConfigurationError:
+    """What stops an enforced action where no policy was named or found."""
+    return ConfigurationError(
+        f"something is enforced but there is no policy: looked at SUPERVISOR_POLICY (not set) and "
+        f"{Path('supervisor.yaml').absolute()} (not there); copy the starter from {STARTER}"
+    )
 
 
 def open_store(config: GuardConfig) -> Store | MemoryStore:

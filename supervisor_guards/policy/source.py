@@ -28,11 +28,13 @@ class PolicySource:
 
     The first load raises `PolicyError`. Later ones never raise: a broken version is logged once, as an ERROR
     with file, line and rule, and the last good policies stay in force. Write files in one step (write
-    another file, then rename it): half a file may be a valid, weaker policy.
+    another file, then rename it): half a file may be a valid, weaker policy. `shadow_only` marks policies that
+    nobody has chosen, by which nothing may be enforced.
     """
 
-    def __init__(self, path: Path | str, unmatched: Unmatched = "deny") -> None:
+    def __init__(self, path: Path | str, unmatched: Unmatched = "deny", *, shadow_only: bool = False) -> None:
         self.path = Path(path).absolute()
+        self.shadow_only = shadow_only
         self._unmatched: Unmatched = unmatched
         self._reloading = threading.Lock()
         self._seen = _signature(self.path)

@@ -120,8 +120,7 @@ class Asking:
         ticket = Ticket(question, deadline)
         line = lines.enter(ticket)
         if line is None:
-            yield from Turn(ticket)
-            line = lines.settled(ticket)
+            line = yield from self._turned(lines, ticket)
             if line is None:
                 return self._brought(ticket)
         together = [ticket]
@@ -148,6 +147,17 @@ class Asking:
         if isinstance(answers[0], Fault):
             raise answers[0]
         return answers[0]
+
+    def _turned(self, lines: Lines[Any], ticket: Ticket) -> Flow[Any]:
+        """The line that `ticket` has after its turn; None where it has none. Who is cancelled takes none along."""
+        try:
+            yield from Turn(ticket)
+        except BaseException:
+            line = lines.settled(ticket)
+            if line is not None:
+                lines.leave(line)
+            raise
+        return lines.settled(ticket)
 
     def _brought(self, ticket: Ticket) -> Verdict:
         if ticket.answer is None:
@@ -242,8 +252,7 @@ class Asking:
         ticket = Ticket(None, deadline)
         line = lines.enter(ticket)
         if line is None:
-            yield from Turn(ticket)
-            line = lines.settled(ticket)
+            line = yield from self._turned(lines, ticket)
             if line is None:
                 raise Fault("late", "had no connection free in time")
         try:

@@ -124,14 +124,19 @@ class Lines(Generic[L]):
     def _free(self) -> L | None:
         if self._busy >= self.allowed:
             return None
-        self._busy += 1
-        return self._idle.pop() if self._idle else self._open_line()
+        line = self._idle.pop() if self._idle else self._open_line()
+        self._busy += 1  # not before: a line that can't be made takes no place
+        return line
 
     def emptied(self) -> list[L]:
         """The idle lines, which are no longer here: to be closed."""
         with self._lock:
             idle, self._idle = self._idle, []
             return idle
+
+    def inherited(self) -> list[L]:
+        """The idle lines, in a forked child: the lock may be held by a thread that it doesn't have."""
+        return self._idle
 
 
 def result(ticket: Ticket) -> Any:

@@ -30,6 +30,10 @@ class Pool:
         """The lines that nobody uses at the moment, to be closed."""
         return [*self.lines.emptied(), *self.waits.emptied()]
 
+    def inherited(self) -> list[Any]:
+        """The same in a forked child, where they stay."""
+        return [*self.lines.inherited(), *self.waits.inherited()]
+
 
 class Pools:
     """The pools of one supervisor. Nothing is opened before somebody asks; a forked child begins with none."""
@@ -85,7 +89,7 @@ class Pools:
 
     def forget(self) -> None:
         """In a forked child: the parent's connections are the parent's; let go of them, and say nothing on them."""
-        for line in self._sync.emptied() if self._sync is not None else ():
+        for line in self._sync.inherited() if self._sync is not None else ():
             line.forget()
         _parents.extend((self._sync, *self._async))
         self._reset()

@@ -14,6 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 import anyio
@@ -54,6 +55,7 @@ class Line:
                     whole = True
             finally:
                 response.close()
+            whole = whole and _is_exact(connection)
             return taking.answer(response)
         except _ERRORS as error:
             fault = _fault(error, self._backend.sent)
@@ -110,6 +112,7 @@ class AsyncLine:
                         raise
                 whole = not taking.over
                 await response.aclose()
+            whole = whole and _is_exact(connection)
             return taking.answer(response)
         except (*_ERRORS, TimeoutError) as error:
             fault = _fault(error, connection.info() != "CONNECTION FAILED")
@@ -253,6 +256,20 @@ def _url(address: Address) -> httpcore.URL:
 def _request(url: httpcore.URL, request: Request) -> httpcore.Request:
     target = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=request.target)
     return httpcore.Request(request.method, target, headers=list(request.headers), content=request.body)
+
+
+_surplus = attrgetter("_connection._h11_state.trailing_data")
+
+
+def _is_exact(connection: Any) -> bool:
+    """Whether nothing came beyond the answer: it would be taken for the answer to the next question.
+
+    httpcore keeps such bytes, and says nothing of them. Where its inside has changed, no connection is used twice.
+    """
+    try:
+        return not _surplus(connection)[0]
+    except AttributeError:
+        return False
 
 
 class _Taking:

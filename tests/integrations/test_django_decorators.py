@@ -14,8 +14,14 @@ from tests.integrations.django_client import guarded, send
 
 from django.http import HttpResponse  # isort: skip
 from django.test import RequestFactory  # isort: skip
+from django.urls import path  # isort: skip
+from django.views import View  # isort: skip
+from django.views.decorators.csrf import csrf_exempt  # isort: skip
+from rest_framework.response import Response  # isort: skip
+from rest_framework.viewsets import ViewSet  # isort: skip
 
 from supervisor_guards_django.decorators import SupervisedMixin, supervised_view
+from supervisor_guards_django.rest_framework import SupervisedMixin as RestMixin
 from tests.integrations.django_project import guarded_views
 
 URLS = "tests.integrations.django_project.guarded_views"
@@ -91,3 +97,56 @@ def test_a_view_is_guarded_without_the_middleware_too(tmp_path: Path) -> None:
         request = RequestFactory().post("/", b'{"amount": 500}', content_type="application/json")
         request.resolver_match = None
         assert guarded_views.function(request).status_code == 403
+
+
+class OwnDispatch(View):
+    """Calls what it likes."""
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        return HttpResponse("ran")
+
+    @supervised_view("refund", payload=["body.amount"])
+    def post(self, request: Any) -> HttpResponse:
+        return HttpResponse("never")
+
+
+class OwnDispatchOfMixin(SupervisedMixin, OwnDispatch):
+    supervised_action = "refund"
+    supervised_payload = ("body.amount",)
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        return HttpResponse("ran")
+
+
+class Observed(RestMixin, ViewSet):
+    supervised_action = "refund"
+    supervised_options = {"mode": "shadow"}  # noqa: RUF012
+
+    def create(self, request: Any) -> Response:
+        return Response("ran")
+
+
+def ran(request: Any) -> HttpResponse:
+    return HttpResponse("ran")
+
+
+LOOKING_ON = {
+    "own dispatch": OwnDispatch.as_view(),
+    "own dispatch of a mixin": OwnDispatchOfMixin.as_view(),
+    "shadow": supervised_view("refund", payload=["body.amount"], mode="shadow")(ran),
+    "shadow by its reviews": supervised_view("refund", payload=["body.amount"], on_review="shadow")(ran),
+    "shadow in a view set": Observed.as_view({"post": "create"}),
+}
+
+
+class LookingOn:
+    urlpatterns = tuple(path(name.replace(" ", "-"), csrf_exempt(view)) for name, view in LOOKING_ON.items())
+
+
+@pytest.mark.parametrize("name", LOOKING_ON)
+def test_a_rule_does_not_rely_on_a_guard_that_is_in_shadow_or_never_called(name: str, tmp_path: Path) -> None:
+    place = name.replace(" ", "-")
+    rules = [{"route": f"POST /{place}", "action": "refund", "payload": ["body.amount"]}]
+    with guarded(tmp_path, "enforce", POLICY, RULES=rules, root_urlconf=LookingOn):
+        assert send("wsgi", "POST", f"/{place}", b'{"amount": 500}', headers=JSON).status_code == 403
+        assert b"ran" in send("wsgi", "POST", f"/{place}", b'{"amount": 5}', headers=JSON).content

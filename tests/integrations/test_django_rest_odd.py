@@ -15,9 +15,11 @@ from django.urls import path  # isort: skip
 from django.views.decorators.csrf import csrf_exempt  # isort: skip
 from rest_framework.authentication import BaseAuthentication  # isort: skip
 from rest_framework.permissions import AllowAny  # isort: skip
+from rest_framework.mixins import UpdateModelMixin  # isort: skip
 from rest_framework.response import Response  # isort: skip
 from rest_framework.throttling import BaseThrottle  # isort: skip
 from rest_framework.views import APIView  # isort: skip
+from rest_framework.viewsets import GenericViewSet  # isort: skip
 
 from supervisor_guards_django.rest_framework import SupervisedMixin, supervised_permission
 
@@ -106,6 +108,17 @@ class Permitted(Plain):
     )
 
 
+class Updating(SupervisedMixin, UpdateModelMixin, GenericViewSet):
+    """`partial_update` is the framework's, and calls `update`."""
+
+    supervised_action = {"update": "refund"}  # noqa: RUF012
+    supervised_payload = ("body.amount",)
+
+    def update(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        RAN.append("update")
+        return Response({})
+
+
 urlpatterns = [
     path("given", Plain.as_view(permission_classes=[asking]), name="given"),
     path("chosen", Chosen.as_view(), name="chosen"),
@@ -113,6 +126,7 @@ urlpatterns = [
     path("rechecking", Rechecking.as_view(), name="rechecking"),
     path("batch", batch, name="batch"),
     path("mixed", Mixed.as_view(), name="mixed"),
+    path("updating", Updating.as_view({"put": "update", "patch": "partial_update"})),
     path("permitted", Permitted.as_view(), name="permitted"),
 ]
 
@@ -159,3 +173,12 @@ def test_a_method_that_changes_on_its_way_is_the_one_that_runs(
         assert send("wsgi", "POST", f"/{name}?amount=500{query}", headers=JSON).status_code == 403
         assert [ran] == RAN
         assert [(row.action_type, row.outcome) for row in rows(guard)] == [(action, "deny"), (action, "allow")]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_an_update_in_part_is_an_update(method: str, tmp_path: Path) -> None:
+    with guarded(tmp_path, "enforce", POLICY, RULES=[], root_urlconf=HERE):
+        assert send("wsgi", method, "/updating", amount(500), headers=JSON).status_code == 403
+        assert RAN == []
+        assert send("wsgi", method, "/updating", amount(5), headers=JSON).status_code == 200
+        assert RAN == ["update"]

@@ -132,8 +132,9 @@ def test_a_rule_does_not_rely_on_a_guard_that_is_in_shadow_or_never_called(tmp_p
             return "unguarded"
 
     shadowed = supervised_view("refund", payload=["body.amount"], mode="shadow")(lambda: "ran")
+    by_reviews = supervised_view("refund", payload=["body.amount"], on_review="shadow")(lambda: "ran")
     rules = [{"route": "POST /refunds", "action": "refund", "payload": ["body.amount", "body.order_id"]}]
-    for number, view in enumerate((OwnDispatch.as_view("view"), shadowed)):
+    for number, view in enumerate((OwnDispatch.as_view("view"), shadowed, by_reviews)):
         app = application(view)
         with guarded(app, guards(tmp_path / str(number), RULES=rules)):
             assert send(app, "POST", "/refunds", LARGE, JSON).status_code == 403

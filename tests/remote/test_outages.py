@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
+import certifi
 import pytest
 
 from supervisor_guards import Guard, SupervisorUnavailable
 from supervisor_guards._model import Decision
 from tests.remote.peers import OurService, PlainService
 from tests.remote.peers.faults import ANSWERS
+from tests.remote.peers.sockets import Line
 from tests.remote.serving import by_amount, guarded_by
 
 SERVICES = [PlainService, OurService]
@@ -64,6 +68,31 @@ def test_a_connection_that_was_cut_while_idle_costs_no_decision(service: type[Pl
             assert guard.check("refund", {"amount": 1}).allowed
             peer.cut()
     assert len(peer.asked) == 3
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_an_answer_too_many_is_no_answer_to_the_next_question(way: str) -> None:
+    """Without an id of ours in it, nothing else tells whose it is."""
+    answer = b'{"action_id": "a-1", "decision": "allow", "reasons": []}'
+    whole = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(answer), answer)
+
+    def twice(line: Line) -> None:
+        line.send(whole + whole)
+        line.pause()
+
+    doubled = iter([twice])
+    with PlainService(by_amount) as peer, guarded_by(peer.base_url) as guard:
+        peer.fault = lambda request: next(doubled, None)  # type: ignore[assignment,return-value]
+
+        async def both() -> list[Decision]:
+            return [await guard.acheck("refund", {"amount": amount}) for amount in (1, 500)]
+
+        if way == "sync":
+            found = [guard.check("refund", {"amount": amount}) for amount in (1, 500)]
+        else:
+            found = anyio.run(both)
+    assert [decision.allowed for decision in found] == [True, False]
+    assert found[1].reasons == ("too-much-500",)
 
 
 def test_a_connection_that_breaks_is_tried_again_with_the_same_id() -> None:
@@ -156,6 +185,47 @@ def test_cancelling_the_caller_that_asks_fails_nobody_else(backend: str) -> None
     assert [decision.allowed for decision in found] == [True, True]
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_caller_that_is_cancelled_in_the_queue_takes_no_connection_with_it(
+    service: type[PlainService], backend: str
+) -> None:
+    with service(by_amount) as peer, guarded_by(peer.base_url, max_connections=1) as guard:
+
+        async def main() -> list[Decision]:
+            found: list[Decision] = []
+
+            async def one(action: str = "refund") -> None:
+                found.append(await guard.acheck(action, {"amount": 1}))
+
+            await one()
+            peer.hold()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(one, "leader")
+                await anyio.to_thread.run_sync(peer.wait_for, lambda: b'"leader"' in peer.wire)
+                for cancelled in (anyio.CancelScope(), anyio.CancelScope()):
+                    async with anyio.create_task_group() as queued:
+                        queued.start_soon(_within, cancelled, one)
+                        await anyio.wait_all_tasks_blocked()
+                        cancelled.cancel()
+                peer.release()
+            await one()
+            return found
+
+        found = anyio.run(main, backend=backend)
+    assert [decision.allowed for decision in found] == [True, True, True]
+
+
+def test_a_connection_that_cannot_even_be_prepared_takes_no_place(tmp_path: Path) -> None:
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_text("nothing of that kind")
+    with guarded_by("https://127.0.0.1:9", ca_file=str(authorities), max_connections=1) as guard:
+        said = [str(guard.check("refund", {"amount": 1}).error) for _ in range(3)]
+        assert all("certificate" in one for one in said)
+        authorities.write_bytes(Path(certifi.where()).read_bytes())
+        assert "could not be reached" in str(guard.check("refund", {"amount": 1}).error)
+
+
 def test_a_service_of_another_version_is_asked_what_it_offers_again() -> None:
     with OurService(by_amount) as peer, guarded_by(peer.base_url) as guard:
         assert guard.check("refund", {"amount": 1}).allowed
@@ -169,6 +239,11 @@ def test_the_breaker_is_seen_from_outside(guard_down: Guard) -> None:
     for _ in range(3):
         guard_down.check("refund", {"amount": 1})
     assert guard_down.stats().breaker == "open"
+
+
+async def _within(scope: anyio.CancelScope, call: Callable[[], Awaitable[None]]) -> None:
+    with scope:
+        await call()
 
 
 @pytest.fixture
