@@ -100,7 +100,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _depth(raw: bytes) -> int:
-    """How deep the arrays and objects of `raw` nest at most, where it is JSON; in time that grows as its length does."""
+    """How deep the arrays and objects of `raw` nest at most, where it is JSON; in time in proportion to its length."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return 0
     brackets = _TEXT.sub(b"", raw).translate(None, _NO_BRACKETS)
