@@ -34,10 +34,10 @@ FROM sg_decisions WHERE segment = 0 GROUP BY 1, 2, 3, 4
 ON CONFLICT DO NOTHING
 """
 _REVIEWS = """
-INSERT INTO sg_reviews (action_id, app_id, created_at, expires_at, status, action_type, payload, reasons, approver,
-    resolved_at, segment)
+INSERT INTO sg_reviews (action_id, app_id, created_at, expires_at, status, action_type, payload, reasons, priority,
+    approver, resolved_at, segment)
 SELECT 'old-review-' || n, :app, :now - n * 1000000, :now, CASE n % 2 WHEN 0 THEN 'used' ELSE 'rejected' END,
-    'refund', '{}', '[]', 'somebody', :now - n * 1000000, 0
+    'refund', '{}', '[]', 2, 'somebody', :now - n * 1000000, 0
 FROM {numbers} AS numbers
 """
 

@@ -55,9 +55,13 @@ class DecisionQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReviewQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which reviews to find; None filters nothing. Fields as those of `DecisionQuery`; `status` is the review's."""
+    """Which reviews to find; None filters nothing. Fields as those of `DecisionQuery`; `status` is the review's.
+
+    `priority` is low, normal, high or urgent.
+    """
 
     status: str | None = None
+    priority: str | None = None
     action_type: str | None = None
     route: str | None = None
     subject: str | None = None
@@ -100,6 +104,13 @@ class Desk(Protocol):
         self, query: ReviewQuery, limit: int = 50, cursor: int | None = None, *, oldest_first: bool = False
     ) -> Page[Review]:
         """A page of what `query` finds, newest first unless `oldest_first`."""
+        ...
+
+    def queue(self, query: ReviewQuery, limit: int = 50, cursor: int | None = None) -> Page[Review]:
+        """A page of the pending reviews that `query` finds, in the order in which people should look at them.
+
+        The highest priority first, and of one priority the oldest.
+        """
         ...
 
     def decision(self, action_id: str) -> StoredDecision | None:

@@ -14,10 +14,13 @@ OnUnavailable = Literal["fail_closed", "fail_open"]
 Status = Literal["evaluated", "unavailable", "unknown"]
 Result = Literal["returned", "raised", "not-run"]
 ReviewStatus = Literal["pending", "approved", "rejected", "expired", "abandoned", "used", "executed"]
+ReviewPriority = Literal["low", "normal", "high", "urgent"]
 
 MODES: tuple[Mode, ...] = ("shadow", "sample", "enforce")
 ON_REVIEW: tuple[OnReview, ...] = ("block", "fail_closed", "fail_open", "shadow")
 ON_UNAVAILABLE: tuple[OnUnavailable, ...] = ("fail_closed", "fail_open")
+PRIORITIES: tuple[ReviewPriority, ...] = ("urgent", "high", "normal", "low")
+"""In the order in which people should look. A store keeps a priority as its place here, from 0."""
 
 
 class Outcome(str, enum.Enum):
@@ -83,6 +86,8 @@ class Hit(msgspec.Struct, frozen=True):
     action: str
     reason: str
     explanation: str = ""
+    priority: str | None = None
+    """How soon a person should look, where the rule asks for review; None where it doesn't, or where none is known."""
 
 
 class Verdict(msgspec.Struct, frozen=True):

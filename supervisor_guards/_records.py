@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from supervisor_guards._model import Hit, Mode, Result, ReviewState, ReviewStatus, Status
+from supervisor_guards._model import (
+    PRIORITIES,
+    Hit,
+    Mode,
+    Result,
+    ReviewPriority,
+    ReviewState,
+    ReviewStatus,
+    Status,
+)
+
+_PLACES = {priority: place for place, priority in enumerate(PRIORITIES)}
+_CURSOR_BITS = 56
+"""Of a place in the queue for the number of the row."""
 
 
 class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +80,8 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     route: str | None
     payload: str | None
     reasons: tuple[str, ...]
+    priority: ReviewPriority = "normal"
+    """The highest of the rules that asked for it."""
     approver: str | None = None
     notes: str | None = None
     resolved_at: int | None = None
@@ -76,6 +93,27 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     def state(self) -> ReviewState:
         """The part a waiting caller needs."""
         return ReviewState(self.action_id, self.status, self.approver, self.notes)
+
+
+def place_of(priority: str | None) -> int:
+    """Where the word stands in `PRIORITIES`; that of normal for None and for a word that isn't one of them."""
+    return _PLACES.get(priority, _PLACES["normal"])  # type: ignore[call-overload, no-any-return]
+
+
+def priority_of(hits: Sequence[Hit]) -> ReviewPriority:
+    """The priority of a review for which `hits` ask: the highest of theirs, normal where none has one."""
+    places = [place_of(hit.priority) for hit in hits if hit.action == "review"]
+    return PRIORITIES[min(places)] if places else "normal"
+
+
+def queue_cursor(place: int, row_id: int) -> int:
+    """Where a page of the queue ended: by priority, then in the order of writing."""
+    return place << _CURSOR_BITS | row_id
+
+
+def queue_place(cursor: int) -> tuple[int, int]:
+    """The place of a priority and the number of a row that `queue_cursor` was made of."""
+    return cursor >> _CURSOR_BITS, cursor & ((1 << _CURSOR_BITS) - 1)
 
 
 def clean_text(text: str) -> str:

@@ -7,11 +7,11 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from supervisor_guards._desk import DecisionQuery, Page, ReviewQuery
-from supervisor_guards._records import Review, StoredDecision
+from supervisor_guards._records import Review, StoredDecision, place_of, queue_cursor, queue_place
 
 Row = TypeVar("Row", StoredDecision, Review)
 
-_SAME = ("action_type", "route", "subject", "mode", "outcome", "would_have", "status")
+_SAME = ("action_type", "route", "subject", "mode", "outcome", "would_have", "status", "priority")
 _TEXTS = ("action_type", "route", "subject", "tenant", "requester", "approver")
 
 
@@ -24,6 +24,23 @@ def page(
         ordered = (row for row in ordered if (row.id > cursor if oldest_first else row.id < cursor))
     rows = tuple(islice((row for row in ordered if matches(row, query)), limit + 1))
     return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
+
+
+def queue(found: Iterable[Review], query: ReviewQuery, limit: int, cursor: int | None) -> Page[Review]:
+    """A page of the pending ones of `found` that `query` finds, the highest priority first, then the oldest."""
+    after = (-1, 0) if cursor is None else queue_place(cursor)
+    waiting = (case for case in queued(found) if _place(case) > after and matches(case, query))
+    rows = tuple(islice(waiting, limit + 1))
+    return Page(rows[:limit], queue_cursor(*_place(rows[limit - 1])) if len(rows) > limit else None)
+
+
+def queued(found: Iterable[Review]) -> list[Review]:
+    """The pending ones of `found`, in the order of the queue."""
+    return sorted((case for case in found if case.status == "pending"), key=_place)
+
+
+def _place(case: Review) -> tuple[int, int]:
+    return place_of(case.priority), case.id
 
 
 def matches(row: StoredDecision | Review, query: DecisionQuery | ReviewQuery) -> bool:

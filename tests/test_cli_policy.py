@@ -123,6 +123,15 @@ def test_show_tells_rules_as_written() -> None:
         assert part in line
 
 
+def test_show_tells_the_priority_of_a_rule() -> None:
+    urgent = POLICY.replace("action: allow", "action: review, priority: urgent")
+    Path("supervisor.yaml").write_text(urgent, encoding="utf-8")
+    (line,) = [line for line in policy("show").stdout.splitlines() if "test-card" in line]
+    assert "review, urgent" in line
+    (shown,) = json.loads(policy("show", "--json").stdout)["policies"]
+    assert [rule["priority"] for rule in shown["rules"]] == [None, "urgent"]
+
+
 def test_show_json() -> None:
     (shown,) = json.loads(policy("show", "--json").stdout)["policies"]
     assert shown["actions"] == ["refund", "chargeback"]

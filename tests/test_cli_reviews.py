@@ -64,7 +64,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def opened(store: Store, action_id: str, requester: str | None = "ann", age: int = 0, **changes: Any) -> None:
+def opened(
+    store: Store,
+    action_id: str,
+    requester: str | None = "ann",
+    age: int = 0,
+    priority: str | None = None,
+    **changes: Any,
+) -> None:
     values: dict[str, Any] = {
         "action_id": action_id,
         "time": now_us() - age,
@@ -74,7 +81,7 @@ def opened(store: Store, action_id: str, requester: str | None = "ann", age: int
         "outcome": "review",
         "reasons": ("large-refund",),
         "rule_ids": ("large",),
-        "hits": (Hit("large", "review", "large-refund", "Ask the customer first."),),
+        "hits": (Hit("large", "review", "large-refund", "Ask the customer first.", priority),),
         "payload": '{"amount":2000.10}',
         "digest": "d",
     }
@@ -278,6 +285,21 @@ def test_list_filters(store: Store, arguments: list[str], expected: list[str]) -
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [row["action_id"] for row in rows] == expected
     assert all(row["reasons"] == ["large-refund"] for row in rows)
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_the_most_pressing_come_first_and_say_so(store: Store, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for number, priority in enumerate(("normal", "low", "urgent", "high", "urgent")):
+        opened(store, f"act-{number}", priority=priority)
+    found = [line for line in run("list").stdout.splitlines() if "act-" in line]
+    order = [line.split()[0] for line in found]
+    assert order == ["act-2", "act-4", "act-3", "act-0", "act-1"]
+    for line, word in zip(found, ("urgent", "urgent", "high", "normal", "low"), strict=True):
+        assert word in line
+    first, *_ = run("list", "--json", "--limit", "1").stdout.splitlines()
+    assert (json.loads(first)["action_id"], json.loads(first)["priority"]) == ("act-2", "urgent")
+    assert "priority:   urgent" in run("show", "act-2").stdout
 
 
 def test_list_says_what_it_left_out(store: Store) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from supervisor_guards._model import Hit
 from supervisor_guards.embedded.anchors import Anchor
 from supervisor_guards.embedded.evidence import Link, Sealer
 from supervisor_guards.embedded.rows import DecisionRow
@@ -39,8 +40,9 @@ class Record:
         self.store.write([row(number) for number in range(5)])
         self.store.write([row(5)])
         self.store.write([row(6), row(7)], [("action-005", "raised")])
-        for number in (10, 11):
-            self.store.write_with_review(row(number, outcome="review"), START + HOUR, "ann")
+        for number, priority in ((10, "low"), (11, "high")):
+            hits = (Hit("look", "review", "odd", "", priority),)
+            self.store.write_with_review(row(number, outcome="review", hits=hits), START + HOUR, "ann")
         self.store.resolve("action-010", "approved", "bob", "fine")
         self.store.redeem("action-010", Claim("d10", "user:7"))
         self.store.resolve("action-011", "rejected", "bob")
@@ -151,6 +153,18 @@ TAMPERED: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "an edited review": (
         ("UPDATE sg_reviews SET status = 'approved' WHERE action_id = 'action-011'",),
         {"review"},
+    ),
+    "a review put at the end of the queue": (
+        ("UPDATE sg_reviews SET priority = 3 WHERE action_id = 'action-011'",),
+        {"review"},
+    ),
+    "a review with a priority that isn't one": (
+        ("UPDATE sg_reviews SET priority = 77 WHERE action_id = 'action-010'",),
+        {"review"},
+    ),
+    "rules that can't be read any more": (
+        ("UPDATE sg_decisions SET hits = 'gone' WHERE action_id = 'action-011'",),
+        {"edited", "review"},
     ),
     "a review for other content": (
         ("UPDATE sg_reviews SET digest = 'other' WHERE action_id = 'action-011'",),

@@ -108,6 +108,23 @@ def test_scalars_are_what_they_look_like() -> None:
         ("action: deny", "action: block", "p.yaml:7: rule 'cap': `action` is 'block', not allow, review or deny; "),
         ("action: deny", "action: dney", "did you mean 'deny'?"),
         ("action: deny", "action: true", "`action` is True, not allow, review or deny; write allow, review, deny"),
+        (
+            "action: deny",
+            "action: review\n    priority: urgnt",
+            "p.yaml:8: rule 'cap': `priority` is 'urgnt', not low, normal, high or urgent; did you mean 'urgent'?",
+        ),
+        (
+            "action: deny",
+            "action: review\n    priority: 1",
+            "`priority` is 1, not low, normal, high or urgent; write low",
+        ),
+        (
+            "action: deny",
+            "action: deny\n    priority: high",
+            "p.yaml:8: rule 'cap': `priority` says how soon a person should look, and `action: deny` asks nobody; drop",
+        ),
+        ("action: deny", "action: allow\n    priority: low", "`action: allow` asks nobody; drop it"),
+        ("action: deny", "action: review\n    priorty: low", "unknown key 'priorty'; did you mean 'priority'?"),
         ("    action: deny\n", "", "p.yaml:5: rule 'cap': a rule needs `action`; add it"),
         ("    when: payload.amount > 100\n", "", "rule 'cap': a rule needs `when`; add it"),
         ("name: refund.base\n", "", "p.yaml:1: a policy needs `name`; add it"),

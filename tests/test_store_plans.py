@@ -14,6 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from supervisor_guards._desk import DecisionQuery, ReviewQuery
+from supervisor_guards._records import queue_cursor
 from supervisor_guards.embedded.store import Store
 
 QUERIES: dict[str, Callable[[Store], Any]] = {
@@ -31,6 +32,10 @@ QUERIES: dict[str, Callable[[Store], Any]] = {
     "found by window": lambda store: store.find_decisions(DecisionQuery(since=1, until=9, outcome="deny"), 50, None),
     "reviews by text": lambda store: store.find_reviews(ReviewQuery(text="ann", status="pending"), 50, None, True),
     "reviews by window": lambda store: store.find_reviews(ReviewQuery(since=1, until=9), 50, None),
+    "reviews in the queue": lambda store: store.queue(ReviewQuery(), 50, None),
+    "reviews in the queue, further on": lambda store: store.queue(ReviewQuery(), 50, queue_cursor(1, 70)),
+    "reviews in the queue, of one priority": lambda store: store.queue(ReviewQuery(priority="high"), 50, None),
+    "reviews in the queue, by text": lambda store: store.queue(ReviewQuery(text="ann"), 50, queue_cursor(1, 70)),
     "windows": lambda store: store.recorded([(0, 60_000_000), (60_000_000, 120_000_000)]),
     "span": lambda store: store.span(),
     "choices": lambda store: store.choices(),

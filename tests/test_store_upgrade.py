@@ -8,6 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
+from supervisor_guards._desk import ReviewQuery
 from supervisor_guards.embedded import opening
 from supervisor_guards.embedded.store import Store
 
@@ -46,7 +47,8 @@ def test_a_store_of_the_first_release_keeps_its_reviews_and_learns_whose_they_ar
     store = Store(new_store_url)
 
     review = store.case("a1")
-    assert (review.app_id, review.status, review.created_at) == ("shop", "pending", 7)
+    assert (review.app_id, review.status, review.created_at, review.priority) == ("shop", "pending", 7, "normal")
+    assert store.queue(ReviewQuery(priority="normal"), 50, None).rows == (review,)
     assert store.resolve("a1", "approved", "ann").status == "approved"
     assert store.dropped(0) == 3
     store.close()

@@ -43,9 +43,31 @@ def test_what_is_no_json_is_shown_as_it_is() -> None:
 def test_a_long_text_hides_nothing_beside_it() -> None:
     text, missing = laid_out(json.dumps({"a": "x" * 1_000_000, "amount": 5, "\u202e": '\\"' * 3_000}))
     assert missing == 0
-    assert f'"a": "{"x" * 2_000}…" (+998000),\n  "amount": 5' in text
+    assert f'"a": "{"x" * 2_000}…" (998,000 more characters),\n  "amount": 5' in text
     assert text.count('\\\\\\"') == 1_000
-    assert text.endswith("(+8000)\n}")
+    assert text.endswith("(4,000 more characters)\n}"), "as people count them, not as JSON writes them"
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ("x" * 2_001, "1 more character"),
+        ("x" * 2_000, ""),
+        ("\0" * 3_000, "1,000 more characters"),
+        ("\\" * 2_001 + '"', "2 more characters"),
+        ("\u202e" * 2_500, "500 more characters"),
+        ("\\u0041" * 500, "1,000 more characters"),
+    ],
+)
+def test_a_cut_text_says_how_many_characters_are_missing(sent: str, said: str) -> None:
+    for ascii_ in (True, False):
+        text, missing = laid_out(json.dumps({"a": sent}, ensure_ascii=ascii_))
+        assert missing == 0
+        assert text.endswith(f" ({said})\n}}" if said else 'x"\n}')
+
+
+def test_the_words_for_what_is_missing_are_the_readers() -> None:
+    assert laid_out(json.dumps("x" * 2_005), more="noch {} Zeichen".format)[0].endswith("(noch 5 Zeichen)")
 
 
 def test_what_stands_between_two_texts_is_no_text() -> None:

@@ -146,7 +146,7 @@ class DecisionAdmin(DeskAdmin):
 
 @admin.register(Review)
 class ReviewAdmin(DeskAdmin):
-    """Reviews: those that wait, longest first, or those of another status, newest first."""
+    """Reviews: those that wait, by priority and longest first, or those of another status, newest first."""
 
     list_template = "admin/supervisor_guards/review_list.html"
     detail_template = "admin/supervisor_guards/review.html"
@@ -159,7 +159,8 @@ class ReviewAdmin(DeskAdmin):
     def rows(self, desk: Desk, request: Any) -> dict[str, Any]:
         asked = listing.Asked(request.GET, listing.REVIEW_FILTERS)
         query = listing.review_query(asked)
-        page = desk.find_reviews(query, PAGE, asked.cursor, oldest_first=query.status == "pending")
+        find = desk.queue if query.status == "pending" else desk.find_reviews
+        page = find(query, PAGE, asked.cursor)
         rows = [showing.review_row(row, self.link(Review, row.action_id)) for row in page.rows]
         return {**asked.shown(page, listing.review_specs(asked, desk.choices())), "rows": rows}
 

@@ -182,6 +182,7 @@ class Review(Table):
     route = models.TextField(_("route"), null=True)
     payload = models.TextField(_("payload"), null=True)
     reasons = models.TextField(_("reasons"))
+    priority = models.SmallIntegerField(_("priority"))
     approver = models.TextField(_("reviewer"), null=True)
     notes = models.TextField(_("notes"), null=True)
     resolved_at = models.BigIntegerField(_("resolved at"), null=True)
@@ -197,8 +198,10 @@ class Review(Table):
         constraints = (models.UniqueConstraint(fields=["action_id"], name="sg_reviews_action_id_key"),)
         indexes = (
             models.Index(fields=["status", "id"], name="sg_reviews_status"),
+            models.Index(fields=["status", "priority", "id"], name="sg_reviews_queue"),
             models.Index(fields=["app_id", "status", "id"], name="sg_reviews_app"),
             models.Index(fields=["app_id", "status", "resolved_at"], name="sg_reviews_resolved"),
+            models.Index(fields=["status", "resolved_at"], name="sg_reviews_latest"),
             models.Index(fields=["status", "expires_at"], name="sg_reviews_due"),
             models.Index(fields=["digest"], name="sg_reviews_digest"),
             models.Index(fields=["segment"], name="sg_reviews_segment"),

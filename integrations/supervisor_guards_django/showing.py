@@ -32,14 +32,18 @@ _WORDS: dict[str, Any] = {
     "abandoned": pgettext_lazy("review", "Abandoned"),
     "used": pgettext_lazy("review", "Approved, and has run"),
     "executed": pgettext_lazy("review", "Ran without waiting"),
+    "low": pgettext_lazy("priority", "Low"),
+    "normal": pgettext_lazy("priority", "Normal"),
+    "high": pgettext_lazy("priority", "High"),
+    "urgent": pgettext_lazy("priority", "Urgent"),
     "returned": pgettext_lazy("result", "Returned"),
     "raised": pgettext_lazy("result", "Failed"),
     "not-run": pgettext_lazy("result", "Did not run"),
 }
 _TONES = {
     "allow": "good", "approved": "good", "used": "good",
-    "review": "wait", "pending": "wait", "unknown": "wait",
-    "deny": "bad", "rejected": "bad", "unavailable": "bad",
+    "review": "wait", "pending": "wait", "unknown": "wait", "high": "wait",
+    "deny": "bad", "rejected": "bad", "unavailable": "bad", "urgent": "bad",
 }  # fmt: skip
 
 
@@ -98,6 +102,7 @@ def review_row(row: Review, link: str) -> dict[str, Any]:
         "expires": moment(row.expires_at) if row.status in ("pending", "approved") else None,
         "action_type": text(row.action_type, _IN_A_LIST),
         "state": mark(row.status),
+        "priority": mark(row.priority) if row.priority != "normal" else None,
         "why": _joined(row.reasons),
         "who": _who(row),
         "approver": text(row.approver or "", _IN_A_LIST),
@@ -156,6 +161,7 @@ def review_page(case: Review, decision: StoredDecision | None) -> dict[str, Any]
         "asked": _given(
             [
                 (_("Action"), text(case.action_type)),
+                (_("Priority"), mark(case.priority)),
                 (_("Asked at"), moment(case.created_at)),
                 (_("Asked by"), _who(case)),
                 (_("Tenant"), text(case.tenant or "")),
@@ -202,8 +208,12 @@ def _hits(row: StoredDecision) -> list[dict[str, Any]]:
 def _json(value: str | None) -> dict[str, Any]:
     if value is None:
         return {"text": None}
-    shown, missing = laid_out(value)
+    shown, missing = laid_out(value, more=_more)
     return {"text": shown, "missing": missing}
+
+
+def _more(count: int) -> str:
+    return _("%(count)s more characters") % {"count": count}
 
 
 def _joined(values: Sequence[str], limit: int = _IN_A_LIST) -> str:

@@ -9,10 +9,11 @@ import click
 
 from supervisor_guards._cli import output, policies
 from supervisor_guards._config import GuardConfig
+from supervisor_guards._model import Outcome
 from supervisor_guards._redaction import Redactor
 
 if TYPE_CHECKING:
-    from supervisor_guards.policy.engine import Policy
+    from supervisor_guards.policy.engine import Policy, Rule
 
 _PROBE = "x"
 _path = click.argument("path", required=False, metavar="[PATH]")
@@ -96,8 +97,7 @@ def show(path: str | None, as_json: bool) -> None:
     click.echo(f"{file} ({source})")
     for one in loaded.policies:
         rows = [
-            (rule.id, rule.action.value, rule.condition.source, rule.reason, rule.explanation or "-")
-            for rule in one.rules
+            (rule.id, _verdict(rule), rule.condition.source, rule.reason, rule.explanation or "-") for rule in one.rules
         ]
         title = f"{one.label}: {', '.join(one.actions)}; default {one.default.value}"
         output.print_table(("rule", "verdict", "when", "reason", "explanation"), rows, title)
@@ -119,6 +119,11 @@ def hides(redactor: Redactor, path: str) -> bool:
     return bool(hidden != _PROBE)
 
 
+def _verdict(rule: Rule) -> str:
+    """The rule's, with a priority that isn't the usual one."""
+    return rule.action.value if rule.priority == "normal" else f"{rule.action.value}, {rule.priority}"
+
+
 def _described(one: Policy) -> dict[str, Any]:
     rules = [
         {
@@ -127,6 +132,7 @@ def _described(one: Policy) -> dict[str, Any]:
             "when": rule.condition.source,
             "reason": rule.reason,
             "explanation": rule.explanation,
+            "priority": rule.priority if rule.action is Outcome.REVIEW else None,
             "fields": sorted(rule.fields),
         }
         for rule in one.rules

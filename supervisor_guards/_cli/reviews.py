@@ -51,11 +51,11 @@ def reviews() -> None:
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="How many: of the pending ones those that wait longest, else the newest.",
+    help="How many: of the pending ones the first of the queue, else the newest.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_reviews(status: str, limit: int, as_json: bool) -> None:
-    """List reviews, oldest first."""
+    """List reviews: pending ones by priority, then the oldest first; others the oldest first."""
     with opened_desk(GuardConfig.load()) as desk:
         cases, more = _chosen(desk, status, limit)
     if as_json:
@@ -87,6 +87,7 @@ def show(action_id: str, as_json: bool) -> None:
     lines = {
         "id": case.action_id,
         "status": case.status,
+        "priority": case.priority,
         "action": case.action_type,
         "route": case.route,
         "who asked": _who(case),
@@ -189,20 +190,21 @@ def _found(desk: ReviewDesk | RemoteDesk, action_id: str) -> Review:
 
 
 def _chosen(desk: ReviewDesk | RemoteDesk, status: str, limit: int) -> tuple[list[Review], int]:
-    """The reviews to list, oldest first, and how many pending ones there are besides."""
-    query, waits = ReviewQuery(status=None if status == "all" else status), status == "pending"
-    found = following(lambda cursor: desk.find_reviews(query, limit, cursor, oldest_first=waits))
-    listed = list(itertools.islice(found, limit))
-    if not waits:
-        return listed[::-1], 0
-    return listed, max(0, desk.waiting() - len(listed))
+    """The reviews to list, in order, and how many pending ones there are besides."""
+    if status == "pending":
+        queue = following(lambda cursor: desk.queue(ReviewQuery(), limit, cursor))
+        listed = list(itertools.islice(queue, limit))
+        return listed, max(0, desk.waiting() - len(listed))
+    query = ReviewQuery(status=None if status == "all" else status)
+    found = following(lambda cursor: desk.find_reviews(query, limit, cursor))
+    return list(itertools.islice(found, limit))[::-1], 0
 
 
 def _print(cases: Iterable[Review], status: str) -> None:
     from supervisor_guards.embedded.rows import now_us
 
     now = now_us()
-    columns = ["id", "age", "expires in", "action", "payload", "reasons", "who asked"]
+    columns = ["id", "priority", "age", "expires in", "action", "payload", "reasons", "who asked"]
     if status == "all":
         columns.append("status")
     table = output.console().width >= _TABLE_WIDTH
@@ -211,10 +213,11 @@ def _print(cases: Iterable[Review], status: str) -> None:
         output.print_table(columns, rows)
         return
     for row in rows:
-        action_id, age, left, action, payload, reasons, who, *rest = map(output.safe, row)
+        action_id, priority, age, left, action, payload, reasons, who, *rest = map(output.safe, row)
         said = "".join(f"  status={word}" for word in rest)
         click.echo(
-            f"{action_id}  {action}  {payload}  reasons={reasons}  asked={who}  age={age}  expires-in={left}{said}"
+            f"{action_id}  {action}  {payload}  reasons={reasons}  asked={who}  age={age}"
+            f"  expires-in={left}  priority={priority}{said}"
         )
 
 
@@ -222,6 +225,7 @@ def _cells(case: Review, now: int) -> Row:
     open_ = case.status in ("pending", "approved")
     return (
         case.action_id,
+        case.priority,
         _duration(now - case.created_at),
         _duration(case.expires_at - now) if open_ else "-",
         case.action_type,

@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+import msgspec
+from sqlalchemy import Connection, RowMapping, select
 
+from supervisor_guards._records import place_of, priority_of
 from supervisor_guards.embedded import rows
-from supervisor_guards.embedded.rows import Event, Review
+from supervisor_guards.embedded.rows import Event
 from supervisor_guards.embedded.schema import decisions, events, reviews
 
 _PAGE = 500
@@ -22,27 +24,31 @@ def case_findings(connection: Connection) -> Iterator[tuple[str, str]]:
     last = 0
     while True:
         page = select(reviews).where(reviews.c.id > last).order_by(reviews.c.id).limit(_PAGE)
-        found = [rows.review(dict(row)) for row in connection.execute(page).mappings()]
+        found = connection.execute(page).mappings().all()
         if not found:
             return
-        last = found[-1].id
+        last = found[-1]["id"]
         yield from _checked(connection, found)
 
 
 def case_problem(connection: Connection, action_id: str) -> str | None:
     """What is wrong with the review of one action; None where nothing is, or where there is no review."""
     row = connection.execute(select(reviews).where(reviews.c.action_id == action_id)).mappings().first()
-    return next((problem for _, problem in _checked(connection, [rows.review(dict(row))])), None) if row else None
+    return next((problem for _, problem in _checked(connection, [row])), None) if row else None
 
 
-def _checked(connection: Connection, cases: Sequence[Review]) -> Iterator[tuple[str, str]]:
-    ids = [review.action_id for review in cases]
+def _checked(connection: Connection, cases: Sequence[RowMapping]) -> Iterator[tuple[str, str]]:
+    ids = [case["action_id"] for case in cases]
     happened = _events(connection, ids)
     decided = _decisions(connection, ids)
-    for review in cases:
-        problem = _problem(review, happened[review.action_id], decided.get(review.action_id))
+    for case in cases:
+        action_id = case["action_id"]
+        try:
+            problem = _problem(case, happened[action_id], decided.get(action_id))
+        except msgspec.DecodeError:
+            problem = "it or its decision holds what nobody wrote"
         if problem is not None:
-            yield review.action_id, problem
+            yield action_id, problem
 
 
 def _events(connection: Connection, action_ids: Sequence[str]) -> Mapping[str, list[Event]]:
@@ -56,18 +62,21 @@ def _events(connection: Connection, action_ids: Sequence[str]) -> Mapping[str, l
 
 
 def _decisions(connection: Connection, action_ids: Sequence[str]) -> dict[str, Any]:
-    columns = [decisions.c[name] for name in ("action_id", "time", *_COPIED)]
+    columns = [decisions.c[name] for name in ("action_id", "time", "hits", *_COPIED)]
     query = select(*columns).where(decisions.c.action_id.in_(action_ids))
     return {row["action_id"]: row for row in connection.execute(query).mappings()}
 
 
-def _problem(review: Review, happened: Sequence[Event], decision: Mapping[str, Any] | None) -> str | None:
+def _problem(case: RowMapping, happened: Sequence[Event], decision: Mapping[str, Any] | None) -> str | None:
+    review = rows.review(dict(case))
     if not happened or happened[0].kind != "pending" or decision is None:
         return "the record has no opening of it"
     for name in _COPIED:
         was = rows.reasons(decision["reasons"]) if name == "reasons" else decision[name]
         if getattr(review, name) != was:
             return f"its {name} is not that of the decision"
+    if case["priority"] != place_of(priority_of(rows.hits(decision["hits"]))):
+        return "its priority is not that of the rules that hit"
     opened, newest = happened[0], happened[-1]
     if review.status != newest.kind:
         return f"it is {review.status!r}, but the last thing recorded is {newest.kind!r}"

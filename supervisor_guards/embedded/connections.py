@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from supervisor_guards.embedded import opening, sqlite
-from supervisor_guards.embedded.errors import StoreUnavailable
+from supervisor_guards.embedded.errors import RowsRefused, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -139,8 +139,10 @@ class Connections:
     def _failing(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, *self.driver.ERROR) as error:
+        except (SQLAlchemyError, *self.driver.ERROR, *self.driver.REFUSED) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, self.driver.REFUSED):
+                raise RowsRefused(f"the decision store {self._place} takes no such values: {cause}") from error
             raise StoreUnavailable(f"the decision store {self._place} failed: {cause}") from error
 
     def _opened(self) -> _Live:

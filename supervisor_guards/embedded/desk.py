@@ -44,6 +44,10 @@ class ReviewDesk:
         """A page of what `query` finds, newest first unless `oldest_first`; the next one is from its `cursor` on."""
         return self._store.find_reviews(query, limit, cursor, oldest_first)
 
+    def queue(self, query: ReviewQuery, limit: int = 50, cursor: int | None = None) -> Page[Review]:
+        """A page of the pending reviews that `query` finds: the highest priority first, then the oldest."""
+        return self._store.queue(query, limit, cursor)
+
     def choices(self) -> Choices:
         """What there is to filter decisions by: what the newest roll-ups hold."""
         return self._store.choices()

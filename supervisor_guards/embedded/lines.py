@@ -54,6 +54,7 @@ def _review(row: StoredDecision, store: Store | MemoryStore) -> dict[str, Any] |
         return None
     return {
         "status": case.status,
+        "priority": case.priority,
         "approver": case.approver,
         "notes": case.notes,
         "resolved_at": case.resolved_at,

@@ -13,6 +13,7 @@ import msgspec
 from supervisor_guards import _sifting
 from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
 from supervisor_guards._model import Result, ReviewState
+from supervisor_guards._records import priority_of
 from supervisor_guards.embedded import transitions
 from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.figures import Span, spans_of
@@ -102,7 +103,7 @@ class MemoryStore:
                 id=next(self._ids), action_id=row.action_id, app_id=row.app_id, created_at=row.time,
                 expires_at=expires_at, status="pending", digest=row.digest, subject=row.subject, tenant=row.tenant,
                 requester=requester, action_type=row.action_type, route=row.route, payload=row.payload,
-                reasons=row.reasons,
+                reasons=row.reasons, priority=priority_of(row.hits),
             )  # fmt: skip
             self.write([with_case(row, row.action_id)])
             return row.action_id
@@ -225,6 +226,12 @@ class MemoryStore:
         with self._lock:
             found = [self._review(action_id) for action_id in list(self._reviews)]
         return _sifting.page(found, query, limit, cursor, oldest_first)
+
+    def queue(self, query: ReviewQuery, limit: int, cursor: int | None) -> Page[Review]:
+        """A page of the pending reviews that `query` finds, the highest priority first, then the oldest."""
+        with self._lock:
+            found = [self._review(action_id) for action_id in list(self._reviews)]
+        return _sifting.queue(found, query, limit, cursor)
 
     def choices(self) -> Choices:
         """What decisions can be filtered by, of the last day."""

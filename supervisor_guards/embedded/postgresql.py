@@ -21,6 +21,10 @@ _COPY = f"COPY sg_decisions ({', '.join(SEALED)}) FROM STDIN"
 DUPLICATE: tuple[type[Exception], ...] = (psycopg.errors.UniqueViolation,)
 TEXT: tuple[type[Exception], ...] = (UnicodeError, psycopg.DataError)
 ERROR: tuple[type[Exception], ...] = (psycopg.Error,)
+REFUSED: tuple[type[Exception], ...] = (
+    psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded,
+)  # fmt: skip
+"""What is wrong with the values, not with the database; the last is for what no index can hold."""
 GUESSES = False
 
 

@@ -33,7 +33,6 @@ from supervisor_guards.embedded.schema import (
     rule_counts,
     segments,
 )
-from supervisor_guards.embedded.transitions import OPEN
 
 COMMON = {"outcome": "allow", "would_have": "allow", "status": "evaluated"}
 """What most rows say; the others are in a partial index."""
@@ -119,12 +118,6 @@ def reviews_named(connection: Connection, prefix: str, limit: int) -> list[Revie
     named = and_(reviews.c.action_id >= prefix, reviews.c.action_id < prefix + "\U0010ffff")
     query = select(reviews).where(named).order_by(reviews.c.action_id).limit(limit)
     return [rows.review(dict(row)) for row in connection.execute(query).mappings()]
-
-
-def any_due(connection: Connection, now: int) -> bool:
-    """Whether a review is open past its time."""
-    due = and_(reviews.c.status.in_(OPEN), reviews.c.expires_at <= now)
-    return connection.execute(select(reviews.c.id).where(due).limit(1)).first() is not None
 
 
 def totals(connection: Connection, since: int, by: Sequence[str]) -> list[Total]:

@@ -16,6 +16,9 @@ from supervisor_guards.embedded.schema import events, reviews
 from supervisor_guards.embedded.transitions import OPEN, Claim, Resolution, already, refusal, settled
 from supervisor_guards.errors import ApprovalInvalid, ApprovalUsed, SupervisorBlocked
 
+_NAMED = 500
+"""Cases named in one statement: SQLite before 3.32 takes 999 parameters."""
+
 
 def find(connection: Connection, action_id: str, *, lock: bool = False) -> Review | None:
     """The review of `action_id`, held against other writers until the transaction ends if `lock`."""
@@ -40,17 +43,35 @@ def same(connection: Connection, row: DecisionRow, requester: str | None, now: i
     return connection.execute(query).scalar()
 
 
-def expire(connection: Connection, now: int, action_id: str | None = None) -> list[str]:
-    """Turn what is open past its time into expired: one case, or all. Their action ids."""
-    due = and_(reviews.c.status.in_(OPEN), reviews.c.expires_at <= now)
-    if action_id is not None:
-        due = and_(due, reviews.c.action_id == action_id)
-    # Two statements: RETURNING needs SQLite 3.35.
-    over = list(connection.execute(select(reviews.c.action_id).where(due).with_for_update()).scalars())
-    if over:
-        ended = func.coalesce(reviews.c.resolved_at, reviews.c.expires_at)
-        connection.execute(update(reviews).where(due).values(status="expired", resolved_at=ended))
+def expire(connection: Connection, now: int, action_id: str) -> bool:
+    """Turn this case into an expired one, if it is open past its time; whether it was."""
+    due = [reviews.c.action_id == action_id, reviews.c.status.in_(OPEN), reviews.c.expires_at <= now]
+    return connection.execute(update(reviews).where(*due).values(_expired())).rowcount > 0
+
+
+def expire_some(connection: Connection, now: int, most: int) -> list[str]:
+    """Turn up to `most` cases that are open past their time into expired ones; their action ids."""
+    over: list[str] = []
+    for status in OPEN:
+        # One state at a time and in the order of its index, of which no more is then read than is taken.
+        due = select(reviews.c.action_id).where(reviews.c.status == status, reviews.c.expires_at <= now)
+        longest = due.order_by(reviews.c.expires_at).limit(most - len(over)).with_for_update()
+        # Two statements: RETURNING needs SQLite 3.35.
+        over += connection.execute(longest).scalars()
+    for start in range(0, len(over), _NAMED):
+        named = reviews.c.action_id.in_(over[start : start + _NAMED])
+        connection.execute(update(reviews).where(named).values(_expired()))
     return over
+
+
+def any_due(connection: Connection, now: int) -> bool:
+    """Whether a review is open past its time."""
+    due = and_(reviews.c.status.in_(OPEN), reviews.c.expires_at <= now)
+    return connection.execute(select(reviews.c.id).where(due).limit(1)).first() is not None
+
+
+def _expired() -> dict[str, Any]:
+    return {"status": "expired", "resolved_at": func.coalesce(reviews.c.resolved_at, reviews.c.expires_at)}
 
 
 def resolve(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from supervisor_guards._model import Hit
+from supervisor_guards._model import PRIORITIES, Hit
 from supervisor_guards._records import DecisionRow, Review, StoredDecision, clean_text
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
 
 _encode = msgspec.json.Encoder().encode
 reasons = msgspec.json.Decoder(tuple[str, ...]).decode
-_hits = msgspec.json.Decoder(tuple[Hit, ...]).decode
+hits = msgspec.json.Decoder(tuple[Hit, ...]).decode
 
 
 EventKind = Literal[
@@ -136,14 +136,15 @@ def stored(values: dict[str, Any]) -> StoredDecision:
     """A row as the database gives it."""
     values["reasons"] = reasons(values["reasons"])
     values["rule_ids"] = reasons(values["rule_ids"])
-    values["hits"] = _hits(values["hits"])
+    values["hits"] = hits(values["hits"])
     values["enforced"] = bool(values["enforced"])
     return StoredDecision(**values)
 
 
 def review(values: dict[str, Any]) -> Review:
-    """A review as the database gives it."""
+    """A review as the database gives it. A priority that somebody edited into none is the nearest there is."""
     values["reasons"] = reasons(values["reasons"])
+    values["priority"] = PRIORITIES[min(max(values["priority"], 0), len(PRIORITIES) - 1)]
     return Review(**values)
 
 
@@ -161,7 +162,8 @@ def clean(row: DecisionRow) -> DecisionRow:
         if isinstance(value, tuple):
             return tuple(map(scrub, value))
         if isinstance(value, Hit):
-            return Hit(*map(clean_text, (value.rule_id, value.action, value.reason, value.explanation)))
+            said = msgspec.structs.asdict(value).items()
+            return Hit(**{name: text and clean_text(text) for name, text in said})
         return value
 
     return DecisionRow(**{name: scrub(getattr(row, name)) for name in COLUMNS})

@@ -5,7 +5,7 @@ It needs a migration of the Django adapter's too: a test compares what the two m
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, SmallInteger, Table, Text, text
 
 VERSION = 3
 """What `PRAGMA user_version` (SQLite) or `sg_meta` (PostgreSQL) says when the schema is current."""
@@ -123,14 +123,18 @@ reviews = Table(
     Column("route", Text),
     Column("payload", Text),
     Column("reasons", Text, nullable=False),
+    # The place of the word in `PRIORITIES`: those to look at first have the smallest, so the queue is this index.
+    Column("priority", SmallInteger, nullable=False),
     Column("approver", Text),
     Column("notes", Text),
     Column("resolved_at", BigInteger),
     Column("used_at", BigInteger),
     Column("segment", BigInteger, nullable=False),
     Index("sg_reviews_status", "status", "id"),
+    Index("sg_reviews_queue", "status", "priority", "id"),
     Index("sg_reviews_app", "app_id", "status", "id"),
     Index("sg_reviews_resolved", "app_id", "status", "resolved_at"),
+    Index("sg_reviews_latest", "status", "resolved_at"),
     Index("sg_reviews_due", "status", "expires_at"),
     Index("sg_reviews_digest", "digest"),
     Index("sg_reviews_segment", "segment"),

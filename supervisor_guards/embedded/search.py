@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, Table, case, exists, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    Table,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
 from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
+from supervisor_guards._model import PRIORITIES
 from supervisor_guards.embedded import queries, rows
 from supervisor_guards.embedded.rollups import MINUTE_US
 from supervisor_guards.embedded.rows import Review, StoredDecision, clean_text
@@ -18,6 +32,7 @@ T = TypeVar("T")
 ROWS_LOOKED_THROUGH = 20_000
 """Of one page whose filters no index serves."""
 ROLL_UPS_LOOKED_THROUGH = 10_000
+LAST_ID = 2**63 - 1
 LATE_US = 600_000_000
 """How much later than its neighbours a row may have been made: it waited in a queue, or the clocks differ."""
 _TEXT_LIMIT = 200
@@ -51,8 +66,8 @@ def find_decisions(
         name == "action_type" or (name in rare and value != queries.COMMON[name]) for name, value in given.items()
     )
     source = _Source(connection, decisions, decisions.c.time, queries.select_decisions(), rows.stored)
-    if query.text is not None and cursor is None and (named := source.named(query.text, conditions[:-1])):
-        return Page(tuple(named))
+    if query.text is not None and cursor is None and (exact := source.named(query.text, conditions[:-1])):
+        return Page(tuple(exact))
     return source.page(conditions, indexed, query.since, query.until, limit, cursor)
 
 
@@ -65,21 +80,39 @@ def find_reviews(
     among: Sequence[ColumnElement[bool]] = (),
 ) -> Page[Review]:
     """A page of what `query` finds, newest first unless `oldest_first`; `among` as with `find_decisions`."""
-    said = _said(query, "status", "action_type", "route", "subject")
-    conditions: list[ColumnElement[bool]] = [
-        *among,
-        *(reviews.c[name] == value for name, value in said.items() if value is not None),
-    ]
+    conditions = [*among, *review_filters(query)]
+    if query.priority is not None:
+        conditions.append(has_priority(query.priority))
     if query.text is not None:
-        columns = ("action_type", "route", "subject", "requester", "approver", "reasons")
-        conditions.append(_contains(reviews, columns, query.text))
+        conditions.append(review_text(query.text))
     asked = len(conditions) - len(among)
     # With the status an application's own have an index, and without one they have none in the order of writing.
     indexed = (asked == 0 and not among) or (asked == 1 and query.status is not None and len(among) <= 1)
     source = _Source(connection, reviews, reviews.c.created_at, select(reviews), rows.review)
-    if query.text is not None and cursor is None and (named := source.named(query.text, conditions[:-1])):
-        return Page(tuple(named))
+    if query.text is not None and cursor is None and (exact := source.named(query.text, conditions[:-1])):
+        return Page(tuple(exact))
     return source.page(conditions, indexed, query.since, query.until, limit, cursor, oldest_first)
+
+
+def review_filters(query: ReviewQuery) -> list[ColumnElement[bool]]:
+    """What `query` compares with columns of a review, its priority and times excepted."""
+    said = _said(query, "status", "action_type", "route", "subject")
+    return [reviews.c[name] == value for name, value in said.items() if value is not None]
+
+
+def review_text(text: str) -> ColumnElement[bool]:
+    """That a review has `text` in it."""
+    return _contains(reviews, ("action_type", "route", "subject", "requester", "approver", "reasons"), text)
+
+
+def has_priority(priority: str) -> ColumnElement[bool]:
+    """That a review has this priority; none has a word that is no priority."""
+    return reviews.c.priority == (PRIORITIES.index(priority) if priority in PRIORITIES else -1)
+
+
+def named(table: Table, action_id: str) -> ColumnElement[bool]:
+    """That a row is of this very action."""
+    return table.c.action_id == clean_text(action_id)
 
 
 def choices(connection: Connection, app_id: str | None = None) -> Choices:
@@ -108,13 +141,20 @@ def choices(connection: Connection, app_id: str | None = None) -> Choices:
 
 def span(connection: Connection, app_id: str | None = None) -> tuple[int, int] | None:
     """When the first and the last stored decision were made: of all, or of an application's."""
-    own = [] if app_id is None else [decisions.c.app_id == app_id]
-    ends = [
-        select(decisions.c.time).where(decisions.c.id == select(end(decisions.c.id)).where(*own).scalar_subquery())
-        for end in (func.min, func.max)
-    ]
-    first, last = (connection.execute(made).scalar() for made in ends)
+    first, last = (connection.execute(_made_at_end(app_id, newest=newest)).scalar() for newest in (False, True))
     return None if first is None or last is None else (min(first, last), max(first, last))
+
+
+def _made_at_end(app_id: str | None, *, newest: bool) -> Select[Any]:
+    order: list[ColumnElement[Any]] = [decisions.c.id]
+    query = select(decisions.c.time).where(decisions.c.id > 0)  # SQLite then seeks the end
+    if app_id is not None:
+        # In words that leave one index with this order, that of an application's own: where they are all old,
+        # PostgreSQL would go through everybody's newer ones.
+        place = tuple_(decisions.c.app_id, decisions.c.id)
+        query = query.where(place >= (app_id, 0), place <= (app_id, LAST_ID))
+        order.insert(0, decisions.c.app_id)
+    return query.order_by(*(column.desc() if newest else column for column in order)).limit(1)
 
 
 def recorded(connection: Connection, windows: Sequence[tuple[int, int]]) -> list[bool]:
@@ -147,7 +187,7 @@ class _Source:
 
     def named(self, action_id: str, conditions: Sequence[ColumnElement[bool]]) -> list[Any]:
         """The row of this very id, if the conditions hold."""
-        query = self._rows_of.where(self._table.c.action_id == clean_text(action_id), *conditions)
+        query = self._rows_of.where(named(self._table, action_id), *conditions)
         return self._read(query)
 
     def page(

@@ -29,6 +29,8 @@ _SIZES = (2, 9, 65, 501) if sqlite3.sqlite_version_info >= (3, 32) else (2, 9, 4
 DUPLICATE: tuple[type[Exception], ...] = (sqlite3.IntegrityError,)
 TEXT: tuple[type[Exception], ...] = (UnicodeError,)
 ERROR: tuple[type[Exception], ...] = (sqlite3.Error,)
+REFUSED: tuple[type[Exception], ...] = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError)
+"""What is wrong with the values, not with the database. `sqlite3` itself refuses integers of more than 64 bits."""
 GUESSES = True
 """A batch that names its segment needs no transaction: a taken number fails its one statement."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -18,6 +19,7 @@ from supervisor_guards.embedded.errors import ReviewNotFound
 from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.embedded.ledger import Ledger, Within
 from supervisor_guards.embedded.openings import Opening, Written, append_all
+from supervisor_guards.embedded.queue import find_queue
 from supervisor_guards.embedded.reader import Reader
 from supervisor_guards.embedded.rows import (
     DecisionRow,
@@ -34,6 +36,8 @@ from supervisor_guards.errors import SupervisorBlocked
 __all__ = ["Store"]
 
 T = TypeVar("T")
+_TURN_SECONDS = 0.02
+"""How long work in many transactions leaves the writer's lock to others: SQLite's look for it now and then."""
 
 
 class Store(Reader):
@@ -93,7 +97,8 @@ class Store(Reader):
     def write_all(self, items: Sequence[tuple[DecisionRow, Opening | None]]) -> list[Written]:
         """Store decisions of one batch, those with an `Opening` with their reviews: all of them or none.
 
-        What became of each, in their order. A row whose action id is stored already changes nothing.
+        What became of each, in their order. A row whose action id is stored already changes nothing. Raises
+        `RowsRefused` where one of them is at fault.
         """
 
         look = cleaned = False  # an id that is stored already is rare: a retry
@@ -178,7 +183,7 @@ class Store(Reader):
         if found is None:
             raise ReviewNotFound(action_id)
         if transitions.lapsed(found, now):
-            self._expire(now, action_id)
+            self._expire(now, lambda held: [action_id] if reviews.expire(held, now, action_id) else [])
             with self._connections.reading() as held:
                 found = reviews.find(held, action_id) or found
         return found
@@ -248,13 +253,14 @@ class Store(Reader):
 
         return self._transact(work).state
 
-    def _expire(self, now: int, action_id: str | None = None) -> None:
-        def work(held: Connection) -> None:
-            over = reviews.expire(held, now, action_id)
+    def _expire(self, now: int, work: Callable[[Connection], Sequence[str]]) -> int:
+        def noted(held: Connection) -> int:
+            over = work(held)
             if over:
                 self._ledger.append(held, events=[Event(action_id=name, time=now, kind="expired") for name in over])
+            return len(over)
 
-        self._transact(work)
+        return self._transact(noted)
 
     def reviews(
         self, status: str | None = None, limit: int = 100, before: int | None = None, after: int | None = None
@@ -272,6 +278,12 @@ class Store(Reader):
         with self._connections.reading() as held:
             return search.find_reviews(held, query, limit, cursor, oldest_first)
 
+    def queue(self, query: ReviewQuery, limit: int, cursor: int | None) -> Page[Review]:
+        """A page of the pending reviews that `query` finds, the highest priority first, then the oldest."""
+        self.expire_due()
+        with self._connections.reading() as held:
+            return find_queue(held, query, limit, cursor)
+
     def waiting(self) -> int:
         """How many reviews are pending."""
         self.expire_due()
@@ -284,13 +296,18 @@ class Store(Reader):
         with self._connections.reading() as held:
             return queries.reviews_named(held, prefix, limit)
 
-    def expire_due(self) -> None:
-        """Turn reviews that nobody decided in time into expired ones."""
+    def expire_due(self, batch: int = 500) -> None:
+        """Turn reviews that nobody decided in time into expired ones, up to `batch` a transaction.
+
+        Between two of them others may write, in this process and elsewhere.
+        """
         now = self._clock()
         with self._connections.reading() as held:
-            due = queries.any_due(held, now)
-        if due:
-            self._expire(now)
+            due = reviews.any_due(held, now)
+        while due:
+            due = self._expire(now, lambda held: reviews.expire_some(held, now, batch)) == batch
+            if due:
+                time.sleep(_TURN_SECONDS)
 
     def purge(self, before: int, batch: int = 1000) -> int:
         """Delete what was written before then: decisions, events, reviews that are over. Returns the rows.
@@ -304,8 +321,8 @@ class Store(Reader):
 
     def purge_some(self, before: int, batch: int = 1000) -> int:
         """One batch of `purge`; 0 when nothing is left to delete."""
+        self.expire_due()
         now = self._clock()
-        self._expire(now)
         return self._transact(lambda held: retention.purge(held, before, batch, now, self._ledger.sealer))
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from supervisor_guards._records import place_of, priority_of
 from supervisor_guards.embedded import rows
 from supervisor_guards.embedded.errors import ReviewResolved
 from supervisor_guards.embedded.rows import DecisionRow, Review
@@ -33,7 +34,7 @@ def opened(row: DecisionRow, expires_at: int, requester: str | None) -> dict[str
         "expires_at": expires_at, "status": "pending",
         "digest": row.digest, "subject": row.subject, "tenant": row.tenant, "requester": requester,
         "action_type": row.action_type, "route": row.route, "payload": row.payload,
-        "reasons": rows.as_json(row.reasons),
+        "reasons": rows.as_json(row.reasons), "priority": place_of(priority_of(row.hits)),
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from supervisor_guards._model import Outcome
+from supervisor_guards._model import PRIORITIES, Outcome, ReviewPriority
 from supervisor_guards.errors import ConfigurationError
 from supervisor_guards.policy import _yaml
 from supervisor_guards.policy._yaml import Fault, did_you_mean, line_of
@@ -20,7 +20,7 @@ from supervisor_guards.policy.expressions import Condition, ExpressionError, com
 __all__ = ["PolicyError", "PolicySet", "load_policies", "read_policies"]
 
 _DOCUMENT_KEYS = ("name", "version", "action", "default", "rules", "tests")
-_RULE_KEYS = ("id", "when", "action", "reason", "explanation")
+_RULE_KEYS = ("id", "when", "action", "reason", "explanation", "priority")
 _TEST_KEYS = ("payload", "context", "request", "expect", "reasons")
 _OUTCOMES = tuple(outcome.value for outcome in Outcome)
 _SUFFIXES = (".yaml", ".yml")
@@ -202,9 +202,10 @@ class _Reader:
         action = self._outcome(fields, "action", where)
         reason = self._text(fields, "reason", where) if "reason" in fields else identity
         explanation = self._text(fields, "explanation", where) if "explanation" in fields else ""
+        priority = self._priority(fields, where) if "priority" in fields else "normal"
         if condition is None or len(self.problems) > before:
             return None
-        return Rule(identity, condition, action, reason, explanation, line_of(node))
+        return Rule(identity, condition, action, reason, explanation, line_of(node), priority)
 
     def _condition(self, node: yaml.Node, where: str) -> Condition | None:
         value = self._value(node)
@@ -283,6 +284,21 @@ class _Reader:
             hint = did_you_mean(value, _OUTCOMES) if isinstance(value, str) else f"write {', '.join(_OUTCOMES)}"
             self._problem(fields[key][1], f"`{key}` is {value!r}, not allow, review or deny; {hint}", where)
         return Outcome.DENY
+
+    def _priority(self, fields: Fields, where: str) -> ReviewPriority:
+        node = fields["priority"][1]
+        value = self._value(node)
+        action = self._value(fields["action"][1]) if "action" in fields else None
+        if value not in PRIORITIES:
+            known = PRIORITIES[::-1]
+            hint = did_you_mean(value, known) if isinstance(value, str) else f"write {', '.join(known)}"
+            self._problem(node, f"`priority` is {value!r}, not low, normal, high or urgent; {hint}", where)
+        elif action in (Outcome.ALLOW, Outcome.DENY):
+            message = f"`priority` says how soon a person should look, and `action: {action}` asks nobody; drop it"
+            self._problem(node, message, where)
+        else:
+            return value  # type: ignore[no-any-return]
+        return "normal"
 
     def _value(self, node: yaml.Node) -> Any:
         faults: list[Fault] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from supervisor_guards._model import Hit, Outcome, Verdict
+from supervisor_guards._model import Hit, Outcome, ReviewPriority, Verdict
 from supervisor_guards.policy.expressions import Condition, Failure, Judge, compile_rules
 from supervisor_guards.policy.values import seal
 
@@ -34,6 +34,8 @@ class Rule:
     explanation: str = ""
     line: int = 0
     """Where it begins in its file, from 1."""
+    priority: ReviewPriority = "normal"
+    """How soon a person should look, where it asks for review."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -115,14 +117,13 @@ class Policy:
         outcomes: dict[int, tuple[Outcome, Hit]] = {}
         for index in hits:
             rule = self.rules[index]
-            outcomes[index] = rule.action, Hit(rule.id, rule.action.value, rule.reason, rule.explanation)
+            outcomes[index] = rule.action, _hit(rule, rule.action, rule.reason, rule.explanation)
         for failure in failures:
             rule = self.rules[failure.rule]
             action = Outcome.REVIEW if rule.action is Outcome.ALLOW else rule.action
             if failure.marker:
                 action = Outcome.DENY
-            hit = Hit(rule.id, action.value, f"rule-error:{rule.id}", failure.cause)
-            outcomes[failure.rule] = action, hit
+            outcomes[failure.rule] = action, _hit(rule, action, f"rule-error:{rule.id}", failure.cause)
         ordered = [outcomes[index] for index in sorted(outcomes)]
         outcome = max((action for action, _ in ordered), key=_SEVERITY.__getitem__)
         reasons = tuple(hit.reason for action, hit in ordered if action is outcome)
@@ -141,6 +142,11 @@ class Policy:
             policy_hash=self.hash,
             unusable=unusable,
         )
+
+
+def _hit(rule: Rule, action: Outcome, reason: str, explanation: str) -> Hit:
+    priority = rule.priority if action is Outcome.REVIEW else None
+    return Hit(rule.id, action.value, reason, explanation, priority)
 
 
 class PolicySet:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from supervisor_guards import _sifting
 from supervisor_guards._desk import (
     Choices,
     DecisionQuery,
@@ -94,16 +95,31 @@ class RemoteDesk:
         self, query: ReviewQuery, limit: int = 50, cursor: int | None = None, *, oldest_first: bool = False
     ) -> Page[Review]:
         """A page of what `query` finds, newest first unless `oldest_first`."""
+        order = "oldest" if oldest_first else "newest"
+        return self._reviews(query, order, limit, cursor, lambda rows: rows[::-1] if oldest_first else rows)
+
+    def queue(self, query: ReviewQuery, limit: int = 50, cursor: int | None = None) -> Page[Review]:
+        """A page of the pending reviews that `query` finds, the highest priority first, then the oldest."""
+        return self._reviews(query, "queue", limit, cursor, _sifting.queued)
+
+    def _reviews(
+        self,
+        query: ReviewQuery,
+        order: str,
+        limit: int,
+        cursor: int | None,
+        ordered: Callable[[Sequence[Review]], Sequence[Review]],
+    ) -> Page[Review]:
+        """A page in the service's `order`; what a plain one lists, newest first, is `ordered` here."""
         asked = _asked(query)
         asked["state"] = asked.pop("status", None)
-        asked["order"] = "oldest" if oldest_first else "newest"
+        asked["order"] = order
+        plain = f"{wire.REVIEWS}?status=pending" if order == "queue" else wire.REVIEWS
 
         def page(some: int, at: int | None) -> Page[Review]:
-            answer, body = self._read(_target(wire.REVIEWS, {**asked, "limit": some, "before": at}), wire.REVIEWS)
+            answer, body = self._read(_target(wire.REVIEWS, {**asked, "limit": some, "before": at}), plain)
             rows = [one.review for one in self._made(records.cases, body)]
-            return (
-                self._paged(rows, answer, some) if self._searches else pages.sifted(rows, query, some, at, oldest_first)
-            )
+            return self._paged(rows, answer, some) if self._searches else pages.sifted(ordered(rows), query, some, at)
 
         return pages.together(page, limit, cursor, REVIEWS)
 

@@ -25,12 +25,9 @@ def linked(rows: Sequence[Row], link: str | None, limit: int) -> Page[Row]:
     return Page(tuple(rows), int(given), complete=len(rows) >= limit)
 
 
-def sifted(
-    rows: Sequence[Row], query: DecisionQuery | ReviewQuery, limit: int, cursor: int | None, oldest_first: bool = False
-) -> Page[Row]:
-    """A page of the list of a plain service, newest first; `cursor` is how many were shown before."""
-    ordered = reversed(rows) if oldest_first else rows
-    found = [row for row in ordered if _sifting.matches(row, query)][cursor or 0 :]
+def sifted(rows: Sequence[Row], query: DecisionQuery | ReviewQuery, limit: int, cursor: int | None) -> Page[Row]:
+    """A page of the list of a plain service, in its order; `cursor` is how many were shown before."""
+    found = [row for row in rows if _sifting.matches(row, query)][cursor or 0 :]
     return Page(tuple(found[:limit]), (cursor or 0) + limit if len(found) > limit else None)
 
 

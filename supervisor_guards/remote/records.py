@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from supervisor_guards._model import Hit, Mode, Result, ReviewStatus, Status
+from supervisor_guards._model import PRIORITIES, Hit, Mode, Result, ReviewPriority, ReviewStatus, Status
 from supervisor_guards._records import Review, StoredDecision
 from supervisor_guards.remote import wire
 
@@ -25,6 +25,7 @@ class _Hit(msgspec.Struct):
     action: Any
     reason: str
     explanation: str | None = None
+    priority: Any = None
 
 
 class _WouldHave(msgspec.Struct):
@@ -74,6 +75,7 @@ class _Case(msgspec.Struct):
     used_at: datetime.datetime | None = None
     approver: str | None = None
     approver_notes: str | None = None
+    priority: Any = None
     reasons: tuple[str, ...] | None = None
     subject: str | None = None
     requester: str | None = None
@@ -152,7 +154,7 @@ def _stored(item: _Decision) -> StoredDecision:
         status=item.status,
         reasons=item.reasons if item.would_have is None else item.would_have.reasons,
         rule_ids=() if item.would_have is None else item.would_have.rule_ids,
-        hits=tuple(Hit(one.rule_id, one.action, one.reason, one.explanation or "") for one in item.hits),
+        hits=tuple(Hit(one.rule_id, one.action, one.reason, one.explanation or "", _word(one)) for one in item.hits),
         policy_name=item.policy_name,
         policy_version=item.policy_version or None,
         policy_hash=item.policy_hash,
@@ -185,12 +187,18 @@ def _reviewed(item: _Case) -> Case:
             route=item.route,
             payload=_text(item.action_payload),
             reasons=reasons,
+            priority=_word(item) or "normal",
             approver=item.approver,
             notes=item.approver_notes,
             resolved_at=None if item.resolved_at is None else _moment(item.resolved_at),
             used_at=None if item.used_at is None else _moment(item.used_at),
         ),
     )
+
+
+def _word(item: _Hit | _Case) -> ReviewPriority | None:
+    """The priority, where it is one of ours."""
+    return next((known for known in PRIORITIES if known == item.priority), None)
 
 
 def _moment(at: datetime.datetime) -> int:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
 
-from supervisor_guards.embedded.errors import StoreUnavailable
+from supervisor_guards.embedded.errors import RowsRefused, StoreUnavailable
 from supervisor_guards.service.api import (
     actions,
     decisions,
@@ -41,6 +41,7 @@ __all__ = ["create_app"]
 
 logger = logging.getLogger("supervisor_guards")
 
+CONSOLE = "/console"
 _RETRY = {"Retry-After": "1"}
 
 
@@ -62,6 +63,7 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         finally:
             await opened.stop()
 
+    console = service_console()
     routes = [
         *actions.routes,
         *operations.routes,  # before those with an id in their place
@@ -75,17 +77,22 @@ def create_app(config: ServiceConfig | None = None, *, service: Service | None =
         *policies.routes,
         *webhooks.routes,
         *description.routes,
-        Mount("/console", service_console()),
+        Mount(CONSOLE, console),
     ]
     return Starlette(
         routes=routes,
         # The identity header is gone before anything can take it for the truth; the log outside reads none but the id.
-        middleware=[Middleware(Watch, routes=routes), Middleware(BelieveProxies), Middleware(SafeHeaders)],
+        middleware=[
+            Middleware(Watch, routes=routes, mounted={CONSOLE: console.answers}),
+            Middleware(BelieveProxies),
+            Middleware(SafeHeaders),
+        ],
         lifespan=lifespan,
         exception_handlers={
             Problem: problem_response,
             HTTPException: _http_error,
             StoreUnavailable: _unavailable,
+            RowsRefused: _refused,
             Exception: _failed,
         },
     )
@@ -101,6 +108,12 @@ async def _unavailable(_request: Request, error: Exception) -> Response:
     """The database failed: nothing was decided, and nothing is known of it. The text may name hosts: it is logged."""
     logger.error("a request was answered 503: %s", error)
     return answer({"detail": "the database can't be reached: try again"}, 503, _RETRY)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    """The database is well, and takes no such values. The text may hold them: it is logged."""
+    logger.error("a request was answered 422: %s", error)
+    return answer({"detail": "the database takes no such values: shorten the texts"}, 422)
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from supervisor_guards._model import Outcome
 from supervisor_guards.policy.engine import Policy, Rule
 
 __all__ = ["MAX_LINES", "difference", "rule_item"]
@@ -45,10 +46,11 @@ def _unified(before: Policy, after: Policy) -> str | None:
 
 
 def rule_item(rule: Rule) -> dict[str, str]:
-    return {
+    item = {
         "id": rule.id,
         "when": rule.condition.source,
         "action": rule.action.value,
         "reason": rule.reason,
         "explanation": rule.explanation,
     }
+    return {**item, "priority": rule.priority} if rule.action is Outcome.REVIEW else item

@@ -7,17 +7,18 @@ host count into files there, and each tells the sums of all of them. The library
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from supervisor_guards.embedded.rows import DecisionRow
 
-__all__ = ["CONTENT_TYPE", "FOLDER", "Instruments"]
+__all__ = ["CONTENT_TYPE", "FOLDER", "Instruments", "Standing"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -25,6 +26,16 @@ OTHER = "(other)"
 """The action type of what no policy covers: callers make such names up, and each would be a series of its own."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A family that is read from the database: its numbers by state, `""` where it has one number alone."""
+
+    name: str
+    text: str
+    numbers: Mapping[str, float]
+    counts: bool = False
+    """Whether it only ever grows."""
 
 
 class Instruments:
@@ -90,8 +101,8 @@ class Instruments:
         self._rows.observe(rows)
         self._waiting.set(waiting)
 
-    def text(self, found: Mapping[str, tuple[str, Mapping[str, float]]]) -> bytes:
-        """All of it as Prometheus reads it. `found` is what the database knows: name -> (help, state -> number)."""
+    def text(self, found: Sequence[Standing]) -> bytes:
+        """All of it as Prometheus reads it. `found` is what the database knows."""
         registry = self._registry
         if self._shared:
             registry = CollectorRegistry()
@@ -107,12 +118,13 @@ class Instruments:
 
 
 class _Found(Collector):
-    def __init__(self, found: Mapping[str, tuple[str, Mapping[str, float]]]) -> None:
+    def __init__(self, found: Sequence[Standing]) -> None:
         self._found = found
 
     def collect(self) -> Iterable[Any]:
-        for name, (text, states) in self._found.items():
-            family = GaugeMetricFamily(name, text, labels=("state",))
-            for state, number in states.items():
-                family.add_metric((state,), number)
+        for one in self._found:
+            kind = CounterMetricFamily if one.counts else GaugeMetricFamily
+            family = kind(one.name, one.text, labels=() if "" in one.numbers else ("state",))
+            for state, number in one.numbers.items():
+                family.add_metric((state,) if state else (), number)
             yield family

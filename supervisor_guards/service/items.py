@@ -33,7 +33,7 @@ def review_item(review: Review, decision: DecisionRow | None) -> dict[str, Any]:
         "resolved_at": None if review.resolved_at is None else iso(review.resolved_at),
         "approver": review.approver,
         "approver_notes": review.notes,
-        "priority": "normal",
+        "priority": review.priority,
         "assigned_to": None,
         "state": review.status,
         "expires_at": iso(review.expires_at),
@@ -87,7 +87,13 @@ def decision_item(row: DecisionRow) -> dict[str, Any]:
 
 def _hits(hits: Sequence[Hit]) -> list[dict[str, Any]]:
     return [
-        {"rule_id": hit.rule_id, "action": hit.action, "reason": hit.reason, "explanation": hit.explanation}
+        {
+            "rule_id": hit.rule_id,
+            "action": hit.action,
+            "reason": hit.reason,
+            "explanation": hit.explanation,
+            "priority": hit.priority,
+        }
         for hit in hits
     ]
 

@@ -179,6 +179,14 @@ ACT_INDEXES: dict[str, tuple[tuple[str, ...], str]] = {
 """What administrators did are events of the record: the indexes of these alone that its table, `sg_events`, has in a
 service's database, each with its columns and its condition."""
 
+# How often a delivery ended so: counters, which outlive the deliveries.
+delivery_ends = Table(
+    "sv_delivery_ends",
+    metadata,
+    Column("status", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
 # What `tallies` adds up, for the API's metrics.
 latencies = Table(
     "sv_latencies",

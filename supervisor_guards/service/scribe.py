@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 
 import anyio.to_thread
 
-from supervisor_guards.embedded.errors import StoreUnavailable
+from supervisor_guards.embedded.errors import RowsRefused, StoreUnavailable
 from supervisor_guards.embedded.openings import Opening, Written
 from supervisor_guards.embedded.rows import DecisionRow
 from supervisor_guards.embedded.store import Store
 
 Item = tuple[DecisionRow, Opening | None]
+Fate = Written | Exception
+"""What became of an item: an error is its own fault, and costs no other."""
 _LARGEST = 2_000
 """Rows in one transaction."""
 _WAITING = 20_000
@@ -24,13 +26,13 @@ _WAITING = 20_000
 class Scribe:
     """One writer for one event loop.
 
-    `told` hears of each transaction: its rows, its seconds, and the rows that wait for the next one.
+    `told` hears of each group that was written: its rows, its seconds, and the rows that wait for the next one.
     """
 
     def __init__(self, store: Store, told: Callable[[int, float, int], None] = lambda *_: None) -> None:
         self._store = store
         self._told = told
-        self._waiting: list[tuple[Sequence[Item], asyncio.Future[list[Written]]]] = []
+        self._waiting: list[tuple[Sequence[Item], asyncio.Future[list[Fate]]]] = []
         self._rows = 0
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -48,15 +50,16 @@ class Scribe:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def write(self, items: Sequence[Item]) -> list[Written]:
-        """What became of each item, once all of them are committed.
+    async def write(self, items: Sequence[Item]) -> list[Fate]:
+        """What became of each item, once all of them are committed that can be: `RowsRefused` for what the database
+        takes from nobody.
 
         Raises `StoreUnavailable` where the database failed, or too many wait already. A caller that is cancelled
         loses the answer, not the rows.
         """
         if self._rows + len(items) > _WAITING:
             raise StoreUnavailable(f"{self._rows} decisions wait to be written: the database is too slow for the load")
-        done: asyncio.Future[list[Written]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[list[Fate]] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, done))
         self._rows += len(items)
         self._work.set()
@@ -70,27 +73,48 @@ class Scribe:
                 await self._write_some()
 
     async def _write_some(self) -> None:
-        taken: list[tuple[Sequence[Item], asyncio.Future[list[Written]]]] = []
+        taken: list[tuple[Sequence[Item], asyncio.Future[list[Fate]]]] = []
         rows = 0
         while self._waiting and (not taken or rows + len(self._waiting[0][0]) <= _LARGEST):
             group = self._waiting.pop(0)
             taken.append(group)
             rows += len(group[0])
         started = time.perf_counter()
+        fates: list[Fate]
         try:
-            written = await anyio.to_thread.run_sync(
-                self._store.write_all, [item for items, _ in taken for item in items]
-            )
-        except Exception as error:
-            for _, done in taken:
-                if not done.done():
-                    done.set_exception(error)
-        else:
-            start = 0
-            for items, done in taken:
-                if not done.done():
-                    done.set_result(written[start : start + len(items)])
-                start += len(items)
+            fates = await anyio.to_thread.run_sync(self._stored, [item for items, _ in taken for item in items])
+        except Exception as error:  # no thread can be started
+            fates = [error for _ in range(rows)]
         finally:
             self._rows -= rows
             self._told(rows, time.perf_counter() - started, self._rows)
+        start = 0
+        for items, done in taken:
+            _settle(done, fates[start : start + len(items)])
+            start += len(items)
+
+    def _stored(self, items: Sequence[Item]) -> list[Fate]:
+        """Store them in one transaction. Where one of them can't be, by halves, so that it fails alone."""
+        try:
+            return list(self._store.write_all(items))
+        except Exception as error:
+            if len(items) == 1 or _lost(error):
+                return [error for _ in items]
+        middle = len(items) // 2
+        return self._stored(items[:middle]) + self._stored(items[middle:])
+
+
+def _lost(error: Fate) -> bool:
+    """Whether the database failed, whatever it was given."""
+    return isinstance(error, StoreUnavailable) and not isinstance(error, RowsRefused)
+
+
+def _settle(done: asyncio.Future[list[Fate]], fates: list[Fate]) -> None:
+    if done.done():
+        return
+    lost = next((fate for fate in fates if isinstance(fate, Exception) and _lost(fate)), None)
+    if lost is None:
+        done.set_result(fates)
+    else:
+        # Some may be stored: who asks again with the same ids is told what became of them.
+        done.set_exception(lost)

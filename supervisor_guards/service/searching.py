@@ -8,9 +8,10 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from supervisor_guards._desk import Choices, DecisionQuery, Page, ReviewQuery
-from supervisor_guards.embedded import search
+from supervisor_guards.embedded import queue, search
 from supervisor_guards.embedded.rows import Review, StoredDecision
 from supervisor_guards.embedded.schema import decisions, reviews
+from supervisor_guards.service import reading
 from supervisor_guards.service.principals import Integration, Principal
 from supervisor_guards.service.reading import own
 
@@ -21,6 +22,8 @@ def find_decisions(
     held: Connection, caller: Principal, query: DecisionQuery, limit: int, before: int | None, *, include_shadow: bool
 ) -> Page[StoredDecision]:
     """A page of what `query` finds, newest first, by an index or among 20,000 rows."""
+    if query == DecisionQuery() and isinstance(caller, Integration):
+        return reading.find_decisions(held, caller, limit, before=before, include_shadow=include_shadow)
     among = own(decisions, caller)
     if not include_shadow:
         among.append(decisions.c.enforced.is_(True))
@@ -32,6 +35,11 @@ def find_reviews(
 ) -> Page[Review]:
     """A page of what `query` finds, in the order in which they were asked for."""
     return search.find_reviews(held, query, limit, before, oldest_first, own(reviews, caller))
+
+
+def find_queue(held: Connection, caller: Principal, query: ReviewQuery, limit: int, before: int | None) -> Page[Review]:
+    """A page of the pending ones that `query` finds, the highest priority first, then the oldest."""
+    return queue.find_queue(held, query, limit, before, own(reviews, caller))
 
 
 def waiting(held: Connection, caller: Principal) -> int:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from supervisor_guards._model import ReviewPriority
 from supervisor_guards.service.judging import Asked
 from supervisor_guards.service.principals import Role
 
@@ -98,12 +99,13 @@ class Used(msgspec.Struct):
 
 
 class PolicyHit(msgspec.Struct):
-    """A rule that hit."""
+    """A rule that hit; one that asks for review has a priority."""
 
     rule_id: str
     action: str
     reason: str
     explanation: str | None
+    priority: ReviewPriority | None
 
 
 class ReviewCase(msgspec.Struct):
@@ -120,7 +122,7 @@ class ReviewCase(msgspec.Struct):
     resolved_at: str | None
     approver: str | None
     approver_notes: str | None
-    priority: str
+    priority: ReviewPriority
     assigned_to: str | None
     state: Literal["pending", "approved", "rejected", "expired", "abandoned", "used", "executed"]
     expires_at: str

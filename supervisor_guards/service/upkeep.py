@@ -1,4 +1,7 @@
-"""Retention and anchors in the service: done by one process at a time, whichever holds the lease in the database."""
+"""What the service does by itself: the end of overdue reviews in every process, retention and anchors in one at a time.
+
+That one is whichever holds the lease in the database.
+"""
 
 from __future__ import annotations
 
@@ -48,18 +51,21 @@ class Upkeep:
 
     async def run(self) -> None:
         """Do what is due, about once a second, until cancelled."""
-        while self._wanted:
+        while True:
             try:
                 # A thread that was cancelled half-way would go on beside the closing store.
                 await asyncio.shield(asyncio.ensure_future(anyio.to_thread.run_sync(self.tend)))
             except StoreUnavailable as error:
-                logger.error("retention and anchors wait for the database: %s", error)
+                logger.error("overdue reviews, retention and anchors wait for the database: %s", error)
             except Exception as error:  # a fault of ours must not be the end of them
-                logger.error("retention and anchors failed, trying again", exc_info=error)
+                logger.error("overdue reviews, retention or anchors failed, trying again", exc_info=error)
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def tend(self) -> bool:
-        """Do a little of what is due, if it is this process's turn; whether it was."""
+        """End what is overdue, and do a little of the rest if it is this process's turn; whether it was."""
+        self._store.expire_due()  # who subscribed hears of it though nobody looks; any number of processes may
+        if not self._wanted:
+            return False
         now = self._clock()
         if self._until - now < _LEASE_US - _RENEWED_US:
             self._until = now + _LEASE_US if self._store.transact(partial(self._take, now)) else 0

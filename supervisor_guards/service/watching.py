@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from starlette.routing import BaseRoute, Route
@@ -31,17 +31,18 @@ class Watch:
     """Middleware, outside all others. Neither payloads nor headers are logged: only what stands in `_line`.
 
     The id is the caller's own (`X-Request-ID`: 1 to 128 letters, digits, `.`, `_`, `-`), else it is made here; it is
-    told in the answer.
+    told in the answer. `mounted` are the routes of applications within, by where they are.
     """
 
-    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], mounted: Mapping[str, Sequence[Route]]) -> None:
         self._app = app
         self._process = os.urandom(6).hex().encode()
         self._numbers = itertools.count(1)
-        self._routes: dict[Any, list[Route]] = {}
-        for route in routes:
-            if isinstance(route, Route):
-                self._routes.setdefault(route.endpoint, []).append(route)
+        self._routes: dict[Any, list[tuple[str, Route]]] = {}
+        for prefix, those in {"": routes, **mounted}.items():
+            for route in those:
+                if isinstance(route, Route):
+                    self._routes.setdefault(route.endpoint, []).append((prefix, route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Time the request."""
@@ -96,10 +97,11 @@ class Watch:
     def _template(self, scope: Scope) -> str:
         """The address as the service declares it: no ids of callers, and few of them."""
         found = self._routes.get(scope.get("endpoint"), ())
-        if len(found) == 1:
-            return found[0].path
         path = scope["path"]
-        return next((route.path for route in found if route.path_regex.match(path)), UNKNOWN)
+        for prefix, route in found:
+            if len(found) == 1 or route.path_regex.match(path.removeprefix(prefix)):
+                return prefix + route.path_format
+        return UNKNOWN
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]], numbers: Iterator[int], process: bytes) -> bytes:

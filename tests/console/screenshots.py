@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.console.browsing import PHONE, WIDE, chromium, sign_in, window
 from tests.console.scene import Scene, administered, scene
+from tests.service.serving import payload
 
 LOOKS = {
     "light": {"viewport": WIDE, "color_scheme": "light"},
@@ -20,7 +21,7 @@ def pages(shown: Scene) -> dict[str, str]:
     """Address of each page by its name."""
     shown.seed()
     first = shown.ask(60, agent_context={"user_id": "ada", "session_id": "s-1"}, subject="ada")["id"]
-    shown.ask(75, subject="grace")
+    shown.ask(75, subject="grace", payload=payload(75, soon=True))
     shown.ask(5)
     denied = shown.ask(500, agent_context={"user_id": "ada"})["id"]
     return {

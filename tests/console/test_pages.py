@@ -28,6 +28,8 @@ action: refund
 rules:
   - {id: cap, when: payload.amount > 100, action: deny, reason: amount-exceeds-cap}
   - {id: look, when: payload.amount >= 50, action: review, reason: amount-needs-a-look}
+  - {id: big, when: payload.amount >= 80, action: review, reason: quite-much, priority: high}
+  - {id: huge, when: payload.amount >= 90, action: review, reason: very-much, priority: urgent}
 """
 PAGES = ("/", "/decisions", "/reviews")
 
@@ -171,6 +173,22 @@ async def test_an_approval_takes_two_steps_and_a_word(guard: Guard) -> None:
         late = await http.post(place, data={"csrf_token": csrf, "decision": "rejected"})
         assert late.status_code == 409
         assert "Somebody was faster" in late.text
+
+
+@pytest.mark.anyio
+async def test_the_queue_has_the_most_pressing_first_and_says_how_pressing(guard: Guard) -> None:
+    ids = [review(guard, amount) for amount in (60, 95, 85, 61, 96)]
+    async with browser(console(guard, authenticate=who), "dana:reviewer") as http:
+        page = (await http.get("/reviews")).text
+        found = re.findall(r'href="/reviews/([\w-]+)"', page)
+        assert found == [ids[number] for number in (1, 4, 2, 0, 3)]
+        assert re.findall(r">(Urgent|High|Normal|Low)</span>", page) == [*["Urgent"] * 2, "High", *["Normal"] * 2]
+        chosen = (await http.get("/reviews?priority=high")).text
+        assert re.findall(r'href="/reviews/([\w-]+)"', chosen) == [ids[2]]
+        assert '<option value="high" selected>' in chosen
+        assert (await http.get("/reviews?priority=P0")).status_code == 422
+        one = (await http.get(f"/reviews/{ids[1]}")).text
+        assert re.search(r"<h1>.*Urgent.*</h1>", one)
 
 
 @pytest.mark.anyio

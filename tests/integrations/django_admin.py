@@ -23,6 +23,7 @@ action: refund
 rules:
 - {id: cap, when: payload.amount > 10000, action: deny, reason: over-cap, explanation: Refunds end there.}
 - {id: large, when: payload.amount > 500, action: review, reason: large-refund, explanation: A person looks at these.}
+- {id: soon, when: "payload.get('soon')", action: review, priority: urgent}
 """
 URLS = "tests.integrations.django_project.admin_urls"
 DECISIONS = "/admin/supervisor_guards/decision/"

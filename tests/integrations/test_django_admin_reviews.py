@@ -248,6 +248,15 @@ def test_those_that_wait_longest_come_first(guard: Any, ann: User) -> None:
     assert "No reviews match" in words(client.get(REVIEWS + "?q=nobody-at-all"))
 
 
+def test_the_most_pressing_come_first_and_say_so(guard: Any, ann: User) -> None:
+    usual, urgent = held(guard), held(guard, amount=901, soon=True)
+    page_ = signed_in(ann).get(REVIEWS)
+    shown = page_.content.decode()
+    assert shown.index(urgent) < shown.index(usual)
+    assert words(page_).count("Urgent") == 1
+    assert "Priority Urgent" in words(signed_in(ann).get(page(urgent)))
+
+
 def test_a_second_admin_keeps_to_its_own_pages(guard: Any, ann: User) -> None:
     client, action_id = signed_in(ann), held(guard)
     address = f"/guarded/supervisor_guards/review/{action_id}/change/"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from supervisor_guards import SupervisorUnavailable
@@ -24,6 +26,10 @@ def test_a_plain_service_is_searched_in_what_it_lists() -> None:
         found = desk.find_reviews(ReviewQuery(status="pending"), oldest_first=True)
         assert [case.action_id for case in found.rows] == ids[1:]
         assert found.rows[0].payload is not None
+        first_case = desk.queue(ReviewQuery(), 1)
+        rest = desk.queue(ReviewQuery(), 1, first_case.cursor)
+        assert [case.action_id for case in (*first_case.rows, *rest.rows)] == ids[1:]
+        assert rest.cursor is None
         assert (desk.waiting(), desk.choices().action_types) == (2, ("refund",))
         span = desk.span()
         assert span is not None
@@ -35,6 +41,19 @@ def test_a_plain_service_is_searched_in_what_it_lists() -> None:
         assert desk.decision("none") is None
         with pytest.raises(ReviewNotFound):
             desk.review("none")
+
+
+def test_the_queue_of_a_plain_service_is_in_the_order_of_what_priorities_it_tells() -> None:
+    told: list[Any] = ["normal", "P0", "low", 7, "urgent", None, "high", "urgent"]
+    with PlainService(by_amount) as peer, guarded_by(peer.base_url) as guard:
+        ids = [
+            guard.check("refund", {"amount": 50, "priority": one}, on_review="fail_closed").action_id for one in told
+        ]
+        desk = guard.desk()
+        found = desk.queue(ReviewQuery()).rows
+        assert [ids.index(case.action_id) for case in found] == [4, 7, 6, 0, 1, 3, 5, 2]
+        assert [case.priority for case in found] == ["urgent", "urgent", "high", *["normal"] * 4, "low"]
+        assert [ids.index(case.action_id) for case in desk.queue(ReviewQuery(priority="urgent")).rows] == [4, 7]
 
 
 def test_a_reviewers_token_decides_at_a_plain_service() -> None:

@@ -38,6 +38,7 @@ rules:
   - {id: cap, when: payload.amount > 100, action: deny, reason: amount-exceeds-cap, explanation: Too much at once.}
   - {id: odd, when: "payload.get('odd')", action: deny, reason: odd-one}
   - {id: look, when: payload.amount >= 50, action: review, reason: amount-needs-a-look}
+  - {id: soon, when: "payload.get('soon')", action: review, reason: somebody-waits, priority: urgent}
 tests:
   - {payload: {amount: 1, odd: false}, expect: allow}
 """

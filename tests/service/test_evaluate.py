@@ -235,3 +235,17 @@ def test_many_results_are_told_at_once(http: httpx.Client, other: httpx.Client) 
     assert found == ["raised", "returned", None]
     for wrong in ([{"id": mine, "result": "perhaps"}], [{"id": mine}], {}, [{"id": "x", "result": "raised"}] * 1_001):
         assert http.post("/v1/actions/results", json={"items": wrong}).status_code in (413, 422)
+
+
+def test_a_retry_of_what_runs_without_waiting_leaves_nothing_to_approve(
+    http: httpx.Client, admin: httpx.Client
+) -> None:
+    name = new_name("retried")
+    asked = body(50, id=name, digest="d")
+    # As if the first answer's process had died once the decision was committed.
+    assert http.post("/v1/actions/evaluate", json=asked).json()["decision"] == "review"
+    assert http.post("/v1/actions/evaluate", json={**asked, "proceeds": True}).json()["action_id"] == name
+    resolved = admin.post(f"/v1/review-cases/{name}/resolve", json={"decision": "approved"})
+    assert resolved.status_code == 409
+    redeemed = http.post(f"/v1/approvals/{name}/redeem", json={"digest": "d"})
+    assert (redeemed.status_code, redeemed.json()["detail"]) == (409, "approval already-executed")

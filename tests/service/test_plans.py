@@ -89,7 +89,7 @@ def test_metrics_never_read_decisions_or_reviews(service: Service) -> None:
 
 
 def test_what_waits_is_counted_by_small_indexes(service: Service) -> None:
-    steps = _plan(service, lambda: operations.waiting(service))
+    steps = _plan(service, lambda: operations.standing(service))
     service.close()
     assert [step for step in steps if step.startswith("SCAN") and "sv_subscriptions" not in step] == []
     assert any("sv_deliveries_" in step for step in steps)

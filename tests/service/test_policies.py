@@ -142,7 +142,7 @@ def test_a_payload_is_tried(admin: httpx.Client) -> None:
     more = "  - {id: night, when: request.method == 'POST' and context.night, action: review, reason: at-night}\n"
     path = f"/v1/policies/{stored(admin, document(action, more=more))['id']}/test"
     asked = {"payload": {"amount": 5}, "context": {"night": True}, "request": {"method": "POST"}}
-    hit = {"rule_id": "night", "action": "review", "reason": "at-night", "explanation": ""}
+    hit = {"rule_id": "night", "action": "review", "reason": "at-night", "explanation": "", "priority": "normal"}
     told = admin.post(path, json=asked).json()
     assert told == {
         "decision": "review", "hits": [hit], "reasons": ["at-night"], "policy_version": f"{action}.base@v1",
@@ -172,6 +172,17 @@ def test_versions_are_compared(admin: httpx.Client) -> None:
     assert lines[:2] == [f"--- {action}.base@v1", f"+++ {action}.base@v2"]
     assert {"-version: 1", "+version: 2"} <= set(lines)
     assert admin.get(path, params={"against": "none"}).status_code == 404
+
+
+def test_a_rule_whose_priority_alone_changed_is_a_changed_rule(admin: httpx.Client) -> None:
+    action = new_action()
+    look = "  - {{id: look, when: payload.amount > 10, action: review, priority: {}}}\n"
+    old = stored(admin, document(action, more=look.format("low")))
+    new = stored(admin, document(action, "2", more=look.format("urgent")))
+    assert old["hash"] != new["hash"]
+    told = admin.get(f"/v1/policies/{new['id']}/diff", params={"against": old["id"]}).json()
+    (changed,) = told["rules"]["changed"]
+    assert (changed["id"], changed["before"]["priority"], changed["after"]["priority"]) == ("look", "low", "urgent")
 
 
 def test_versions_are_listed_in_pages(admin: httpx.Client) -> None:

@@ -73,7 +73,13 @@ def test_lists_are_searched_in_pages(running: Running, guard: Guard) -> None:
     rest = desk.find_reviews(own, 50, first.cursor, oldest_first=True)
     assert [case.action_id for case in rest.rows] == ids[2:]
     assert (rest.cursor, rest.complete) == (None, True)
-    newest = desk.find_decisions(DecisionQuery(since=own.since), 3)
+    urgent = held(guard, 70, number=number, soon=True)
+    assert desk.review(urgent).priority == "urgent"
+    queue = desk.queue(own, 3)
+    assert [case.action_id for case in queue.rows] == [urgent, *ids[:2]]
+    assert [case.action_id for case in desk.queue(own, 50, queue.cursor).rows] == ids[2:]
+    assert [case.action_id for case in desk.queue(ReviewQuery(priority="urgent", since=own.since)).rows] == [urgent]
+    newest = desk.find_decisions(DecisionQuery(since=own.since, until=desk.review(urgent).created_at), 3)
     assert [row.action_id for row in newest.rows] == [denied, *ids[:2:-1]]
     older = desk.find_decisions(DecisionQuery(since=own.since), 3, newest.cursor)
     assert [row.action_id for row in older.rows] == ids[2::-1]

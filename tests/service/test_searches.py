@@ -66,6 +66,9 @@ def test_decisions_are_searched_among_the_callers_own(
         ({"subject": "user:2", "route": "orders.refund"}, [1]),
         ({"text": "needs-A-look"}, [2, 1]),
         ({"until": "1"}, []),
+        ({"priority": "urgent"}, []),
+        ({"priority": "normal", "order": "queue"}, [1, 2]),
+        ({"order": "queue", "state": "rejected"}, []),
     ],
 )
 def test_reviews_are_searched_among_the_callers_own(
@@ -98,6 +101,30 @@ def test_pages_of_a_search_follow_by_the_link(
     assert seen == [names[number] for number in found]
 
 
+def test_the_queue_is_by_priority_and_version_1s_lists_are_not(http: httpx.Client, other: httpx.Client) -> None:
+    def opened(**fields: Any) -> str:
+        asked = body(60)
+        asked["payload"] |= {"number": new_name("n"), **fields}
+        return str(http.post("/v1/actions/evaluate", json=asked).raise_for_status().json()["action_id"])
+
+    ids = [opened(), opened(soon=True), opened(), opened(soon=True)]
+    asked: dict[str, str] = {"order": "queue", "limit": "1"}
+    seen, answer = [], http.get("/v1/review-cases", params=asked)
+    while True:
+        seen += [(item["action_id"], item["priority"]) for item in answer.json()]
+        if "next" not in answer.links:
+            break
+        answer = http.get(answer.links["next"]["url"])
+    assert seen == [(ids[1], "urgent"), (ids[3], "urgent"), (ids[0], "normal"), (ids[2], "normal")]
+    assert other.get("/v1/review-cases", params=asked).json() == []
+    for query in ("", "?status=pending"):
+        listed = http.get(f"/v1/review-cases{query}").json()
+        assert [item["action_id"] for item in listed] == ids[::-1]
+        assert [item["priority"] for item in listed] == ["urgent", "normal", "urgent", "normal"]
+    (hit,) = [hit for hit in http.get(f"/v1/review-cases/{ids[1]}").json()["policy_hits"] if hit["rule_id"] == "soon"]
+    assert hit["priority"] == "urgent"
+
+
 def test_the_desks_sums_are_of_what_the_caller_may_see(
     http: httpx.Client, other: httpx.Client, admin: httpx.Client, names: list[str]
 ) -> None:
@@ -126,6 +153,7 @@ def test_the_desks_sums_are_of_what_the_caller_may_see(
         "/v1/actions/recent?since=yesterday",
         "/v1/review-cases?state=gone",
         "/v1/review-cases?order=random",
+        "/v1/review-cases?priority=5",
         "/v1/desk?window=1",
         "/v1/desk?window=a-b",
         "/v1/desk?" + "&".join(["window=1-2"] * 401),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, delete, insert, select
 
 from supervisor_guards.embedded.anchors import read
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.evidence import Sealer
+from supervisor_guards.embedded.schema import events as table
 from supervisor_guards.embedded.schema import meta
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
@@ -65,7 +66,7 @@ def test_a_fault_is_logged_and_is_not_the_end_of_it(
 ) -> None:
     _lease(service_url, "somebody soon")  # as no release of ours writes it
     with serving(service_url, tmp_path / "state", retention_days=1.0) as running:
-        until(lambda: any("retention and anchors failed" in said for said in caplog.messages))
+        until(lambda: any("retention or anchors failed" in said for said in caplog.messages))
         _lease(service_url, "somebody 0")
         until(lambda: running.service.upkeep.holds)
 
@@ -91,7 +92,19 @@ def _lease(url: str, value: str) -> None:
     store.close()
 
 
-def _ask(running: Running) -> None:
+def test_an_overdue_review_ends_though_nobody_looks(service_url: str, tmp_path: Path) -> None:
+    with serving(service_url, tmp_path / "state", review_expires_seconds=0.1) as running:
+        _ask(running, 60)
+        expired = select(table.c.kind).where(table.c.kind == "expired")
+
+        def told() -> bool:
+            with running.service.store.reading() as held:
+                return held.execute(expired).first() is not None
+
+        until(told)
+
+
+def _ask(running: Running, amount: float = 1) -> None:
     caller = running.integration()
     with caller.client(running.base_url) as http:
-        http.post("/v1/actions/evaluate", json=body(1)).raise_for_status()
+        http.post("/v1/actions/evaluate", json=body(amount)).raise_for_status()

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event, insert, select
 from sqlalchemy.engine import Engine
 
 from supervisor_guards.embedded.errors import StoreUnavailable
+from supervisor_guards.embedded.openings import Opening
 from supervisor_guards.embedded.rows import DecisionRow, now_us
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
@@ -191,3 +192,15 @@ def test_each_review_is_told_of_as_resolved_once(service: Service) -> None:
         ("abandoned", "rejected", "abandoned"),
         ("lapsed", "approved", "approved"),
     ]
+
+
+def test_reviews_that_end_in_several_batches_are_each_told_of_once(service: Service) -> None:
+    subscription, _ = service.subscriptions.create("https://receiver.example/", ["review.resolved"], "tests")
+    names = [f"a-{number}" for number in range(25)]
+    rows = [
+        DecisionRow(action_id=name, time=NOW, action_type="refund", mode="enforce", enforced=True, outcome="review")
+        for name in names
+    ]
+    service.store.write_all([(row, Opening(NOW)) for row in rows])
+    service.store.expire_due(batch=10)
+    assert sorted(one.action_id for one in found(service, subscription)) == sorted(names)

@@ -299,6 +299,7 @@ class Migration(migrations.Migration):
                 ("route", models.TextField(null=True, verbose_name="route")),
                 ("payload", models.TextField(null=True, verbose_name="payload")),
                 ("reasons", models.TextField(verbose_name="reasons")),
+                ("priority", models.SmallIntegerField(verbose_name="priority")),
                 ("approver", models.TextField(null=True, verbose_name="reviewer")),
                 ("notes", models.TextField(null=True, verbose_name="notes")),
                 ("resolved_at", models.BigIntegerField(null=True, verbose_name="resolved at")),
@@ -316,8 +317,10 @@ class Migration(migrations.Migration):
                 "base_manager_name": "objects",
                 "indexes": [
                     models.Index(fields=["status", "id"], name="sg_reviews_status"),
+                    models.Index(fields=["status", "priority", "id"], name="sg_reviews_queue"),
                     models.Index(fields=["app_id", "status", "id"], name="sg_reviews_app"),
                     models.Index(fields=["app_id", "status", "resolved_at"], name="sg_reviews_resolved"),
+                    models.Index(fields=["status", "resolved_at"], name="sg_reviews_latest"),
                     models.Index(fields=["status", "expires_at"], name="sg_reviews_due"),
                     models.Index(fields=["digest"], name="sg_reviews_digest"),
                     models.Index(fields=["segment"], name="sg_reviews_segment"),

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from supervisor_guards._model import Result
-from supervisor_guards.embedded.errors import StoreUnavailable
+from supervisor_guards.embedded.errors import RowsRefused, StoreUnavailable
 from supervisor_guards.embedded.openings import Opening
 from supervisor_guards.embedded.rows import DecisionRow, clean_text
 from supervisor_guards.service import bodies, reading
@@ -29,6 +29,8 @@ SHADOW_BODIES = 4
 """So many times the limit is read of a body, to learn whether it is a shadow call's, which must not fail."""
 MAX_TEXT = 512
 """Characters of an action type, id, digest, subject, route or tenant."""
+MAX_TEXT_BYTES = 1_024
+"""UTF-8 bytes of one: an index of PostgreSQL's holds 2,704 of all its columns together."""
 MAX_RESULTS = 1_000
 _MADE = ("id", "digest")
 """What a client makes itself. The rest can come from a request, and is cleaned instead of refused."""
@@ -88,9 +90,22 @@ async def evaluate(request: Request) -> Response:
             raise
         logger.error("a shadow decision is lost: %s", error)
         return _unjudged(service, not_evaluated(None, "the service can't reach its database"))
+    if isinstance(given, _NotStored) and asked.shadow and asked.id is None:
+        return _unjudged(service, not_evaluated(None, given.why))
     if isinstance(given, Problem):
         raise given
     return answer(given)
+
+
+class _NotStored(Problem):
+    """One action can't be stored, whatever is tried: its caller's fault, or ours."""
+
+    def __init__(self, error: Exception) -> None:
+        refused = isinstance(error, RowsRefused)
+        self.why = "the database takes no such values" if refused else "the service failed: its log says why"
+        logger.error("a decision can't be stored: %s", error, exc_info=None if refused else error)
+        told = [{"loc": ["body"], "msg": self.why, "type": "value_error"}]
+        super().__init__(422 if refused else 500, told if refused else self.why)
 
 
 def _unjudged(service: Service, given: dict[str, Any]) -> Response:
@@ -190,8 +205,11 @@ async def _answers(
             continue
         question, verdict = pair
         stored = next(written)
+        if isinstance(stored, Exception):
+            given.append(_NotStored(stored))
+            continue
         if not stored.fresh:
-            given.append(await _again(service, integration, verdict))
+            given.append(await _again(service, verdict, question))
             continue
         if stored.case_id is not None and question.proceeds:
             await service.reading(service.store.mark_executed, verdict.row.action_id)
@@ -207,8 +225,9 @@ def _judged(service: Service, integration: Integration, asked: Asked) -> Judged:
         if value is None:
             continue
         cleaned = clean_text(value)
-        if not value or len(value) > MAX_TEXT or (name in _MADE and cleaned != value):
-            wanted = f"give 1 to {MAX_TEXT} characters that any database takes"
+        long = len(value) > MAX_TEXT or len(cleaned.encode()) > MAX_TEXT_BYTES
+        if not value or long or (name in _MADE and cleaned != value):
+            wanted = f"give 1 to {MAX_TEXT} characters ({MAX_TEXT_BYTES} bytes in UTF-8) that any database takes"
             raise Problem(422, [{"loc": ["body", name], "msg": wanted, "type": "value_error"}])
         setattr(asked, name, cleaned)
     if not integration.may(asked.action_type):
@@ -216,12 +235,15 @@ def _judged(service: Service, integration: Integration, asked: Asked) -> Judged:
     return judge(asked, integration, service.policies.current(shadow=asked.shadow), service.terms)
 
 
-async def _again(service: Service, integration: Integration, judged: Judged) -> dict[str, Any] | Problem:
+async def _again(service: Service, judged: Judged, asked: Asked) -> dict[str, Any] | Problem:
     """The answer that a retry gets: the first one. An id that somebody used for something else is a conflict."""
     row = judged.row
     found = await service.reading(service.store.decision, row.action_id)
     if found is None or _asked_by(found) != _asked_by(row):
         return Problem(409, f"the id {row.action_id!r} is taken by another action: make a new one for each action")
+    if asked.proceeds and found.case_id == found.action_id:
+        # The first time may have ended between the two: what runs unasked must never be approved for another run.
+        await service.reading(service.store.mark_executed, found.action_id)
     return stored_answer(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from supervisor_guards._model import PRIORITIES
 from supervisor_guards.service import shapes
 from supervisor_guards.service.api import actions, desk, integrations, people, policies, reviews, session, webhooks
 from supervisor_guards.service.described import Operation as Op
@@ -90,7 +91,7 @@ _REVIEWS = (
         query=(
             _one_of("status", *reviews.STATUSES), _limit(100), _BEFORE, Query("action_id", _TEXT),
             Query("wait", {"type": "integer", "minimum": 0, "maximum": reviews.LONGEST_WAIT}), *_SEARCHED,
-            _one_of("state", *desk.STATES), _one_of("order", *desk.ORDERS),
+            _one_of("state", *desk.STATES), _one_of("priority", *PRIORITIES), _one_of("order", *desk.ORDERS),
         ),
     ),
     Op("GET", "/v1/review-cases/{case_id}", "One review.", answer=shapes.ReviewCase),

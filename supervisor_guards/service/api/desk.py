@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from supervisor_guards._desk import DecisionQuery, ReviewQuery
+from supervisor_guards._model import PRIORITIES
 from supervisor_guards.service import searching
 from supervisor_guards.service.api.calls import anybody, choice, number
 from supervisor_guards.service.problems import Problem, answer
@@ -18,7 +19,8 @@ OUTCOMES = ("allow", "deny", "review")
 MODES = ("shadow", "sample", "enforce")
 STATUSES = ("evaluated", "unavailable", "unknown")
 STATES = ("pending", "approved", "rejected", "expired", "abandoned", "used", "executed")
-ORDERS = ("newest", "oldest")
+ORDERS = ("newest", "oldest", "queue")
+"""In which searched reviews come; `queue` has the pending ones alone, the highest priority first."""
 MOST_WINDOWS = 400
 _LAST = 10**18
 
@@ -65,15 +67,16 @@ def decision_query(request: Request) -> DecisionQuery | None:
     return None if query == DecisionQuery() else query
 
 
-def review_query(request: Request) -> tuple[ReviewQuery, bool] | None:
-    """What the parameters search reviews for, and whether the oldest come first; None where they don't.
+def review_query(request: Request) -> tuple[ReviewQuery, str] | None:
+    """What the parameters search reviews for, and which of `ORDERS` they come in; None where they don't.
 
-    `state` is the status in full, and `order` how they come. Raises `Problem` 422.
+    `state` is the status in full. Raises `Problem` 422.
     """
     said = request.query_params.get
     order = choice(request, "order", ORDERS)
     query = ReviewQuery(
         status=choice(request, "state", STATES),
+        priority=choice(request, "priority", PRIORITIES),
         action_type=said("action_type"),
         route=said("route"),
         subject=said("subject"),
@@ -81,7 +84,7 @@ def review_query(request: Request) -> tuple[ReviewQuery, bool] | None:
         since=_moment(request, "since"),
         until=_moment(request, "until"),
     )
-    return None if order is None and query == ReviewQuery() else (query, order == "oldest")
+    return None if order is None and query == ReviewQuery() else (query, order or ORDERS[0])
 
 
 def _moment(request: Request, name: str) -> int | None:

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import anyio.to_thread
-from sqlalchemy import func, select
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from supervisor_guards.embedded import queries
 from supervisor_guards.embedded.lines import line_of
+from supervisor_guards.embedded.rows import now_us
 from supervisor_guards.service import instruments
 from supervisor_guards.service.api.calls import administering, service_of
 from supervisor_guards.service.core import Service
+from supervisor_guards.service.instruments import Standing
 from supervisor_guards.service.principals import demand
 from supervisor_guards.service.problems import Problem, answer
-from supervisor_guards.service.schema import deliveries, subscriptions
+from supervisor_guards.service.webhooks.counting import counted
 
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 _PAGE = 500
+_NDJSON = "application/x-ndjson"
 
 
 async def healthy(request: Request) -> Response:
@@ -42,7 +44,7 @@ async def metrics(request: Request) -> Response:
     """Counters for Prometheus; who may read them is the setting `metrics`."""
     service = service_of(request)
     await _may_read(request, service)
-    written = service.instruments.text(await service.reading(waiting, service))
+    written = service.instruments.text(await service.reading(standing, service))
     return Response(written, media_type=instruments.CONTENT_TYPE)
 
 
@@ -50,9 +52,11 @@ async def export(request: Request) -> Response:
     """All decisions as JSON lines, oldest first, for `supervisor-guards replay`; those made meanwhile aren't in it."""
     service, person = await administering(request)
     demand(person, "administrator")
+    if request.method == "HEAD":  # no server sends the body, and every decision would be read for it
+        return Response(media_type=_NDJSON)
     # Before the first byte: a database that can't be reached is a 503 then, not an answer that breaks off.
     newest = await service.reading(service.store.decisions, 1)
-    return StreamingResponse(_lines(service, newest[0].id if newest else 0), media_type="application/x-ndjson")
+    return StreamingResponse(_lines(service, newest[0].id if newest else 0), media_type=_NDJSON)
 
 
 async def _lines(service: Service, last: int) -> AsyncIterator[bytes]:
@@ -89,23 +93,22 @@ def _is_local(request: Request) -> bool:
     return peer in LOOPBACK and not any(name in request.headers for name in _FORWARDED)
 
 
-def waiting(service: Service) -> dict[str, tuple[str, dict[str, float]]]:
+def standing(service: Service) -> list[Standing]:
     """What stands in the database, the same for each process that is asked."""
     with service.store.reading() as held:
-        # By way of the webhooks, which are few: their deliveries have an index by state, and most are made.
-        each = select(func.count()).where(
-            deliveries.c.subscription_id == subscriptions.c.id, deliveries.c.status == "pending"
-        )
-        unsent = held.execute(
-            select(func.coalesce(func.sum(each.correlate(subscriptions).scalar_subquery()), 0)).select_from(
-                subscriptions
-            )
-        ).scalar_one()
+        sent = counted(held)
         pending = queries.waiting(held)
-    return {
-        "supervisor_reviews": ("Reviews that wait for a person.", {"pending": pending}),
-        "supervisor_webhook_deliveries": ("Webhook deliveries that are to be made.", {"pending": int(unsent)}),
-    }
+    age = 0.0 if sent.oldest_at is None else max(0.0, (now_us() - sent.oldest_at) / 1_000_000)
+    return [
+        Standing("supervisor_reviews", "Reviews that wait for a person.", {"pending": pending}),
+        Standing("supervisor_webhook_deliveries", "Webhook deliveries that are to be made.", {"pending": sent.pending}),
+        Standing(
+            "supervisor_webhook_oldest_pending_seconds",
+            "The age of the oldest webhook delivery that is to be made; 0 where none is.",
+            {"": age},
+        ),
+        Standing("supervisor_webhook_ends", "Webhook deliveries that ended, by how.", sent.ends, counts=True),
+    ]
 
 
 routes = [

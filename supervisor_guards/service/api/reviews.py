@@ -59,7 +59,8 @@ async def list_reviews(request: Request) -> Response:
     """A page of reviews: an integration's own, all of them for people; the `Link` header names the next page.
 
     `action_id` chooses one, and `wait` (s) gives it time to be decided. With what they are searched by they come in
-    the order in which they were asked for, and a page may have fewer than `limit` before the end.
+    the order in which they were asked for, or in that of the queue, and a page may have fewer than `limit` before the
+    end.
     """
     service, caller = await anybody(request)
     status = choice(request, "status", STATUSES)
@@ -153,14 +154,16 @@ async def redeem(request: Request) -> Response:
 
 
 async def _searched(
-    request: Request, service: Service, caller: Caller, query: ReviewQuery, oldest_first: bool, limit: int
+    request: Request, service: Service, caller: Caller, query: ReviewQuery, order: str, limit: int
 ) -> Response:
     before = number(request, "before", 0, 0, 10**18) or None
 
     def read() -> Page[Review]:
         service.store.expire_due()
         with service.store.reading() as held:
-            return searching.find_reviews(held, caller, query, limit, before, oldest_first=oldest_first)
+            if order == "queue":
+                return searching.find_queue(held, caller, query, limit, before)
+            return searching.find_reviews(held, caller, query, limit, before, oldest_first=order == "oldest")
 
     page = await service.reading(read)
     headers = None if page.cursor is None else next_page(request, page.cursor)

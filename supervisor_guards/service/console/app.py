@@ -87,6 +87,8 @@ class Console:
                 SupervisorUnavailable: self._refused,
             },
         )
+        # Not `routes`: frameworks would take these for the application's own that mounts the console.
+        self.answers: tuple[Route, ...] = tuple(route for route in router.routes if isinstance(route, Route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

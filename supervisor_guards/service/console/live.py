@@ -37,6 +37,8 @@ async def stream(visit: Visit) -> Response:
     sent = visit.request.headers.get("last-event-id")
     after = number({"after": sent} if sent else visit.asked, "after") or 0
     headers = {**pages.HEADERS, "X-Accel-Buffering": "no"}
+    if visit.request.method == "HEAD":  # no server sends the body, and the stream would go on for nobody
+        return Response(headers=headers, media_type="text/event-stream")
     return StreamingResponse(_events(visit, filters, after), headers=headers, media_type="text/event-stream")
 
 

@@ -15,7 +15,7 @@ from supervisor_guards._desk import (
     ReviewResolved,
     own_name,
 )
-from supervisor_guards._model import ReviewStatus
+from supervisor_guards._model import PRIORITIES, ReviewStatus
 from supervisor_guards._records import Review, StoredDecision
 from supervisor_guards.embedded.rows import now_us
 from supervisor_guards.service.console import showing
@@ -34,10 +34,13 @@ _CHOSEN = "case."
 
 
 async def queue(visit: Visit) -> Response:
-    """Pending reviews, those that wait longest first; others newest first."""
+    """Pending reviews, the highest priority first and then those that wait longest; others newest first."""
     status = visit.asked.get("status", "pending")
     if status not in (*_STATUSES, "all"):
         raise Problem(422, f"status {status[:40]!r}: choose one of {', '.join(_STATUSES)}, all")
+    priority = visit.asked.get("priority")
+    if priority is not None and priority not in PRIORITIES:
+        raise Problem(422, f"priority {priority[:40]!r}: choose one of {', '.join(PRIORITIES)}")
     return await visit.page("reviews.html", await visit.reading(_queue, visit, status))
 
 
@@ -104,14 +107,19 @@ async def _confirming(visit: Visit, action_id: str, notes: str, *, missed: bool)
 def _queue(visit: Visit, status: str) -> dict[str, Any]:
     desk, asked = visit.source.desk(), visit.asked
     query = ReviewQuery(
-        status=None if status == "all" else status, action_type=asked.get("action"), text=asked.get("q")
-    )  # fmt: skip
-    found = desk.find_reviews(query, _PAGE, number(asked, "from"), oldest_first=status == "pending")
+        status=None if status == "all" else status,
+        priority=asked.get("priority"),
+        action_type=asked.get("action"),
+        text=asked.get("q"),
+    )
+    find = desk.queue if status == "pending" else desk.find_reviews
+    found = find(query, _PAGE, number(asked, "from"))
     now = now_us()
     return {
         "here": "reviews",
         "status": status,
         "statuses": (*_STATUSES, "all"),
+        "priorities": PRIORITIES,
         "asked": asked,
         "rows": [showing.review_row(case, now) for case in found.rows],
         "cursor": found.cursor,

@@ -42,6 +42,7 @@ def review_row(case: Review, now: int) -> dict[str, Any]:
         "left": span(case.expires_at - now),
         "soon": case.expires_at - now < _SOON_US,
         "action_type": text(case.action_type, IN_A_LIST),
+        "priority": mark(case.priority),
         "pending": case.status == "pending",
         "mark": mark(case.status),
         "why": text(", ".join(case.reasons), IN_A_LIST),
@@ -87,6 +88,7 @@ def review_facts(case: Review, application: str) -> dict[str, Any]:
     return {
         "asked": _given(
             ("Action", text(case.action_type)),
+            ("Priority", mark(case.priority)),
             ("Asked at", case.created_at),
             ("Asked by", _who(case)),
             ("Tenant", text(case.tenant)),
@@ -106,11 +108,12 @@ def review_facts(case: Review, application: str) -> dict[str, Any]:
 def hits(found: Sequence[Hit], reasons: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The rules that hit, each with what it says; where none is known, the reasons alone."""
     if not found:
-        return [{"rule": "", "mark": None, "reason": text(one), "explanation": ""} for one in reasons]
+        return [{"rule": "", "mark": None, "priority": None, "reason": text(one), "explanation": ""} for one in reasons]
     return [
         {
             "rule": text(hit.rule_id, IN_A_LIST),
             "mark": mark(hit.action),
+            "priority": hit.priority,
             "reason": text(hit.reason, IN_A_LIST),
             "explanation": text(hit.explanation),
         }

@@ -23,6 +23,7 @@ _WORDS = {
     "would-allow": "Would allow", "would-review": "Would review", "would-deny": "Would deny",
     "pending": "Pending", "approved": "Approved", "rejected": "Rejected", "expired": "Expired",
     "abandoned": "Abandoned", "used": "Approved, and has run", "executed": "Ran without waiting",
+    "low": "Low", "normal": "Normal", "high": "High", "urgent": "Urgent",
     "in-force": "In force", "stored": "Never promoted", "retired": "Out of force",
     "active": "Active", "revoked": "Revoked", "disabled": "Disabled",
     "delivered": "Delivered", "failed": "Failed", "canceled": "Canceled",
@@ -30,9 +31,10 @@ _WORDS = {
 }  # fmt: skip
 _TONES = {
     "allow": "good", "in-force": "good", "approved": "good", "used": "good", "would-allow": "good",
-    "review": "wait", "pending": "wait", "would-review": "wait",
+    "review": "wait", "pending": "wait", "would-review": "wait", "high": "wait",
     "active": "good", "delivered": "good", "revoked": "bad", "disabled": "bad", "failed": "bad",
     "deny": "bad", "rejected": "bad", "would-deny": "bad", "unavailable": "bad",
+    "urgent": "bad",
 }  # fmt: skip
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 

@@ -6,6 +6,7 @@ Who claims one writes a lease; where the process dies, the delivery is due again
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, delete, func, literal_column, select, update
 from supervisor_guards.service import wakeups
 from supervisor_guards.service.schema import deliveries as table
 from supervisor_guards.service.schema import subscriptions
+from supervisor_guards.service.webhooks.counting import add_ends
 from supervisor_guards.service.webhooks.subscriptions import Subscription
 
 __all__ = [
@@ -117,6 +119,7 @@ def claim(held: Connection, subscription_id: str, limit: int, now: int, until: i
 
 def settle(held: Connection, settled: Sequence[Settled], attempts: int) -> None:
     """Write down what came of them; what wasn't accepted is due again, unless it had `attempts`."""
+    ends: Counter[str] = Counter()
     for one in settled:
         delivery = one.claimed.delivery
         mine = [table.c.id == delivery.id, _PENDING, table.c.lease == one.claimed.lease]
@@ -136,7 +139,10 @@ def settle(held: Connection, settled: Sequence[Settled], attempts: int) -> None:
             values["status"] = "failed"
         else:
             values["next_at"] = one.at + pause(tried)
-        held.execute(update(table).where(*mine).values(values))
+        changed = held.execute(update(table).where(*mine).values(values)).rowcount
+        if "status" in values:
+            ends[values["status"]] += changed
+    add_ends(held, ends)
 
 
 def find(

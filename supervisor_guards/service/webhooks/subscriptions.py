@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from supervisor_guards.service.integrations import Unfit
 from supervisor_guards.service.schema import deliveries, integrations
 from supervisor_guards.service.schema import subscriptions as table
 from supervisor_guards.service.vault import Vault, check_edition, new_token
+from supervisor_guards.service.webhooks.counting import add_ends
 from supervisor_guards.service.webhooks.events import EVENTS
 
 __all__ = ["Subscription", "Subscriptions", "TooMany"]
@@ -138,7 +140,8 @@ class Subscriptions:
         def work(held: Connection, note: Callable[[Event], None]) -> None:
             _change(held, subscription_id, {"disabled_at": now_us()})
             waiting = (deliveries.c.subscription_id == subscription_id, deliveries.c.status == "pending")
-            held.execute(update(deliveries).where(*waiting).values(status="canceled", lease=None))
+            canceled = held.execute(update(deliveries).where(*waiting).values(status="canceled", lease=None)).rowcount
+            add_ends(held, Counter(canceled=canceled))
             note(act("webhook", subscription_id, by, "disabled"))
 
         self._store.transact(work)

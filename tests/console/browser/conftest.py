@@ -20,8 +20,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """A service with people and an application."""
-    with scene(tmp_path_factory.mktemp("scene")) as made:
+    """A service with people and an application, that takes megabytes."""
+    with scene(tmp_path_factory.mktemp("scene"), max_body_bytes=4_000_000) as made:
         yield made
 
 

@@ -92,7 +92,7 @@ HOSTILE: dict[str, Any] = {
     "template": "{{ 91193 * 91199 }}",
     "turned": "paid \u202e000,01\u202c euro",
     "hidden": "admin\u200b\u2066",
-    "long": "x" * 400_000,
+    "long": "x" * 1_000_000,
 }
 
 
@@ -125,6 +125,12 @@ def test_what_an_application_sends_is_only_shown(page: Page, shown: Scene, kind:
         shown_text = page.locator("body").inner_text()
         assert "\u202e" not in shown_text
         assert "8316710407" not in shown_text
+        assert page.evaluate("document.documentElement.outerHTML.length") < 300_000, "bounded, whatever was sent"
+        if kind == "texts" and action_id in place:
+            for name in ("Payload", "Context"):
+                said = page.get_by_role("region", name=name)
+                expect(said).to_contain_text("(998,000 more characters)")
+                expect(said).to_contain_text("<script>document.title='owned'</script>")
     assert trouble == []
 
 

@@ -87,7 +87,7 @@ class Case:
             "resolved_at": self.resolved_at,
             "approver": self.approver,
             "approver_notes": self.notes,
-            "priority": "normal",
+            "priority": self.asked.payload.get("priority", "normal"),
             "assigned_to": None,
         }
 

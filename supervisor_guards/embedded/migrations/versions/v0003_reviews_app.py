@@ -1,4 +1,7 @@
-"""One store may serve several applications: reviews know whose they are, and each lists its own by an index."""
+"""One store may serve several applications: reviews know whose they are, and each lists its own by an index.
+
+They have a priority too: the older ones that of a rule which says none.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+_NORMAL = 2
 _KEPT = (
     "id", "action_id", "created_at", "expires_at", "status", "digest", "subject", "tenant", "requester",
     "action_type", "route", "payload", "reasons", "approver", "notes", "resolved_at", "used_at", "segment",
@@ -43,6 +47,7 @@ def upgrade() -> None:
         sa.Column("route", sa.Text),
         sa.Column("payload", sa.Text),
         sa.Column("reasons", sa.Text, nullable=False),
+        sa.Column("priority", sa.SmallInteger, nullable=False),
         sa.Column("approver", sa.Text),
         sa.Column("notes", sa.Text),
         sa.Column("resolved_at", sa.BigInteger),
@@ -52,8 +57,8 @@ def upgrade() -> None:
     )
     kept = ", ".join(_KEPT)
     op.execute(
-        f"INSERT INTO sg_reviews (app_id, {kept}) "  # noqa: S608 - our own names
-        "SELECT coalesce((SELECT app_id FROM sg_decisions d WHERE d.action_id = r.action_id), ''), "
+        f"INSERT INTO sg_reviews (app_id, priority, {kept}) "  # noqa: S608 - our own names
+        f"SELECT coalesce((SELECT app_id FROM sg_decisions d WHERE d.action_id = r.action_id), ''), {_NORMAL}, "
         f"{', '.join('r.' + name for name in _KEPT)} FROM sg_reviews_nobodys r"
     )
     if op.get_bind().dialect.name == "postgresql":
@@ -63,8 +68,10 @@ def upgrade() -> None:
         )
     op.drop_table("sg_reviews_nobodys")
     op.create_index("sg_reviews_status", "sg_reviews", ["status", "id"])
+    op.create_index("sg_reviews_queue", "sg_reviews", ["status", "priority", "id"])
     op.create_index("sg_reviews_app", "sg_reviews", ["app_id", "status", "id"])
     op.create_index("sg_reviews_resolved", "sg_reviews", ["app_id", "status", "resolved_at"])
+    op.create_index("sg_reviews_latest", "sg_reviews", ["status", "resolved_at"])
     op.create_index("sg_reviews_due", "sg_reviews", ["status", "expires_at"])
     op.create_index("sg_reviews_digest", "sg_reviews", ["digest"])
     op.create_index("sg_reviews_segment", "sg_reviews", ["segment"])

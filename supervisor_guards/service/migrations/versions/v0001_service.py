@@ -149,6 +149,11 @@ def upgrade() -> None:
         these = sa.text(f"kind = 'act' AND substr(action_id, 1, {len(kind) + 1}) = '{kind}:'")
         op.create_index(f"sv_acts_{kind}", "sg_events", ["id"], sqlite_where=these, postgresql_where=these)
     op.create_table(
+        "sv_delivery_ends",
+        sa.Column("status", sa.Text, primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
         "sv_latencies",
         sa.Column("minute", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("app_id", sa.Text, primary_key=True),
