@@ -110,10 +110,11 @@ class Wakeups:
         """PostgreSQL: a connection of its own that hears every process's notifications."""
         import psycopg
 
+        patience: dict[str, Any] = {**opening.patience(self._url)}
         target = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
         while not self._stop.is_set():
             try:
-                with psycopg.connect(target, autocommit=True) as connection:
+                with psycopg.connect(target, autocommit=True, **patience) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._tell(*TOPICS)  # what was said before we listened is lost: let everybody look
                     while not self._stop.is_set():
