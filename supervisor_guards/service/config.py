@@ -123,9 +123,10 @@ class ServiceConfig:
             if value is None and name == "retention_days":
                 continue
             zero = name in _MAY_BE_ZERO
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            # Written so that NaN, which compares with nothing, is out.
-            if not (number and (0 < value <= most or (zero and value == 0))):
+            fits = False  # NaN compares with nothing
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                fits = 0 < value <= most or (zero and value == 0)
+            if not fits:
                 found.append(f"{_named(name)}={value!r}: give a number {'from' if zero else 'above'} 0 up to {most}")
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
