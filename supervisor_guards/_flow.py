@@ -30,6 +30,10 @@ Flow = Generator[Any, Any, R]
 
 
 _NOT_ITS_OWN = frozenset({"other-action", "other-content"})
+# Who waits with others for one approval may find that another of them was faster: the same as losing the redemption.
+_ENDED: dict[str, type[SupervisorBlocked]] = {
+    "rejected": ReviewRejected, "used": ApprovalUsed, "executed": ApprovalUsed,
+}  # fmt: skip
 
 
 class Evaluate(msgspec.Struct, frozen=True):
@@ -162,8 +166,7 @@ def _waited(action: Action, verdict: Verdict, terms: Terms, clock: Callable[[], 
         if state.status != "pending":
             notes = (state.notes,) if state.notes else ()
             reasons = (*verdict.reasons, f"review-{state.status}", *notes)
-            kind = ReviewRejected if state.status == "rejected" else ApprovalInvalid
-            return _refused(action, verdict, kind, Outcome.REVIEW, reasons)
+            return _refused(action, verdict, _ENDED.get(state.status, ApprovalInvalid), Outcome.REVIEW, reasons)
         now = clock()
         remaining = deadline - now
         if remaining <= 0:

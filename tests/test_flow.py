@@ -120,6 +120,12 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception] | None, s
         {"evaluate": REVIEW, "recheck": ReviewState("action-1", "abandoned")},
         {}, ApprovalInvalid, "review", "evaluated",
     ),
+    "used by another who waited": (
+        {"evaluate": REVIEW, "recheck": ReviewState("action-1", "used")}, {}, ApprovalUsed, "review", "evaluated"
+    ),
+    "executed by the one that did not wait": (
+        {"evaluate": REVIEW, "recheck": ReviewState("action-1", "executed")}, {}, ApprovalUsed, "review", "evaluated"
+    ),
     "timeout": ({"evaluate": REVIEW, "recheck": [PENDING] * 31}, {}, ReviewTimedOut, "review", "evaluated"),
     "timeout while the supervisor fails": (
         {"evaluate": REVIEW, "recheck": [FAULT] * 31}, {"on_unavailable": "fail_open"},

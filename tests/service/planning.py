@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import Engine
+from sqlalchemy import Connection
 
 from supervisor_guards.embedded.openings import Opening
 from supervisor_guards.embedded.rows import DecisionRow, now_us
 from supervisor_guards.embedded.schema import reviews
 from supervisor_guards.embedded.store import Store
+from tests.service.statements import statements
 
 NOW_US = now_us()
 REVIEWS, DECISIONS, MINUTES, POLICIES, DELIVERIES = 30_000, 60_000, 40_000, 6_000, 30_000
@@ -113,17 +113,9 @@ class Scan(NamedTuple):
 
 def scans(store: Store, call: Callable[[], Any]) -> list[Scan]:
     """What the statements that `call` runs read, of the big tables."""
-    ran: list[tuple[str, Any]] = []
-
-    def keep(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        if not many and statement.lstrip().startswith(("SELECT", "WITH", "UPDATE")):
-            ran.append((statement, parameters))
-
-    event.listen(Engine, "before_cursor_execute", keep)
-    try:
+    with statements() as sent:
         call()
-    finally:
-        event.remove(Engine, "before_cursor_execute", keep)
+    ran = [one for one in sent if one[0].lstrip().startswith(("SELECT", "WITH", "UPDATE"))]
     found: list[Scan] = []
     with store.reading() as held:
         for statement, values in ran:

@@ -54,6 +54,8 @@ class Receiver:
             def do_POST(self) -> None:
                 sent = {name.lower(): value for name, value in self.headers.items()}
                 body = self.rfile.read(int(sent["content-length"]))
+                if len(body) < int(sent["content-length"]):
+                    return  # who sent it was killed in the middle of it
                 receiver.requests.append(Request(self.path, sent, body))
                 receiver.behave(self)
 

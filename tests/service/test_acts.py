@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import Engine
+from sqlalchemy import Connection
 
 from supervisor_guards.embedded.rows import DecisionRow, Event, now_us
 from supervisor_guards.service import acts
 from supervisor_guards.service.acts import Act, act
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
+from tests.service.statements import statements
 
 KINDS = ("integration", "person", "person", "webhook", "policy")
 QUERIES: dict[str, tuple[Callable[[Connection], list[Act]], str]] = {
@@ -56,17 +56,9 @@ def service(service_url: str, tmp_path: Path) -> Iterator[Service]:
 
 def _plan(service: Service, call: Callable[[Connection], Any]) -> list[str]:
     """The steps of every query that `call` runs, with their indexes."""
-    ran: list[tuple[str, Any]] = []
-
-    def keep(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
-        ran.append((statement, parameters))
-
     with service.store.reading() as held:
-        event.listen(Engine, "before_cursor_execute", keep)
-        try:
+        with statements() as ran:
             call(held)
-        finally:
-            event.remove(Engine, "before_cursor_execute", keep)
         sqlite = held.dialect.name == "sqlite"
         if not sqlite:
             held.exec_driver_sql("ANALYZE sg_events")

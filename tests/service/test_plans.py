@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import Engine
+from sqlalchemy import Connection
 
 from supervisor_guards.service import reading
 from supervisor_guards.service.api import operations
@@ -17,6 +16,7 @@ from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.metrics import summary
 from supervisor_guards.service.principals import Integration, Person
+from tests.service.statements import statements
 
 SHOP = Integration("shop", "shop", ("*",))
 NARROW = Integration("shop", "shop", ("refund", "payment"))
@@ -46,16 +46,8 @@ def service(made_sqlite: Path, tmp_path: Path) -> Service:
 
 def _plan(service: Service, call: Callable[[], Any]) -> list[str]:
     """The steps of every query that `call` runs."""
-    ran: list[tuple[str, Any]] = []
-
-    def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
-        ran.append((statement, parameters))
-
-    event.listen(Engine, "before_cursor_execute", keep)
-    try:
+    with statements() as ran:
         call()
-    finally:
-        event.remove(Engine, "before_cursor_execute", keep)
     connection = sqlite3.connect(service.config.url.removeprefix("sqlite:///"))
     selects = [(text, values) for text, values in ran if text.lstrip().startswith("SELECT")]
     found = [row[3] for text, values in selects for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]

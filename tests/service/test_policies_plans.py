@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.embedded.store import Store
@@ -19,6 +17,7 @@ from supervisor_guards.service.policies import StoredPolicies
 from supervisor_guards.service.replaying import Replay
 from supervisor_guards.service.versions import Versions, read_one
 from tests.service.policies import document
+from tests.service.statements import statements
 
 CURSOR = (10**15, "0" * 32)
 QUERIES: dict[str, Callable[[Store], Any]] = {
@@ -41,18 +40,10 @@ def plan(tmp_path: Path) -> Iterator[Callable[[str], list[str]]]:
     path = tmp_path / "new" / "service.db"
     store = open_database(f"sqlite:///{path}", Sealer.unsigned())
     Versions(store).create(read_one(document("refund")), "tests", promote=True)
-    ran: list[tuple[str, Any]] = []
-
-    def keep(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        if not many:
-            ran.append((statement, parameters))
 
     def planned(name: str) -> list[str]:
-        event.listen(Engine, "before_cursor_execute", keep)
-        try:
+        with statements() as ran:
             QUERIES[name](store)
-        finally:
-            event.remove(Engine, "before_cursor_execute", keep)
         connection = sqlite3.connect(path)
         wanted = [(text, values) for text, values in ran if text.split()[0] in ("SELECT", "UPDATE", "WITH")]
         found = [row[3] for text, values in wanted for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]

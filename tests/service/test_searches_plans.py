@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import Engine
+from sqlalchemy import Connection
 
 from supervisor_guards._desk import DecisionQuery, ReviewQuery
 from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.service import searching
 from supervisor_guards.service.database import open_database
 from supervisor_guards.service.principals import Integration
+from tests.service.statements import statements
 
 SHOP = Integration("shop", "shop", ("*",))
 NARROW = Integration("shop", "shop", ("refund", "payment"))
@@ -46,18 +46,10 @@ ASKED: dict[str, Callable[[Connection, Integration], Any]] = {
 def plan(tmp_path: Path) -> Iterator[Plan]:
     path = tmp_path / "new" / "service.db"
     store = open_database(f"sqlite:///{path}", Sealer.unsigned())
-    ran: list[tuple[str, Any]] = []
-
-    def keep(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        ran.append((statement, parameters))
 
     def planned(name: str, caller: Integration) -> list[str]:
-        with store.reading() as held:
-            event.listen(Engine, "before_cursor_execute", keep)
-            try:
-                ASKED[name](held, caller)
-            finally:
-                event.remove(Engine, "before_cursor_execute", keep)
+        with store.reading() as held, statements() as ran:
+            ASKED[name](held, caller)
         connection = sqlite3.connect(path)
         wanted = [(text, values) for text, values in ran if text.split()[0] in ("SELECT", "WITH")]
         found = [row[3] for text, values in wanted for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert, select
-from sqlalchemy.engine import Engine
+from sqlalchemy import Connection, insert, select
 
 from supervisor_guards.embedded.errors import StoreUnavailable
 from supervisor_guards.embedded.openings import Opening
@@ -20,6 +19,7 @@ from supervisor_guards.service.schema import deliveries as table
 from supervisor_guards.service.webhooks import deliveries
 from supervisor_guards.service.webhooks.dispatcher import KEPT_US
 from supervisor_guards.service.webhooks.subscriptions import Subscription
+from tests.service.statements import statements
 
 NOW = now_us()
 
@@ -72,17 +72,9 @@ QUERIES: dict[str, Callable[[Service, Connection, str], Any]] = {
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_table_is_read_from_end_to_end(service: Service, subscription: Subscription, name: str) -> None:
     decide(service, *(f"a-{number}" for number in range(1_000)))
-    ran: list[tuple[str, Any]] = []
-
-    def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
-        if statement.lstrip().startswith("SELECT"):
-            ran.append((statement, parameters))
-
-    event.listen(Engine, "before_cursor_execute", keep)
-    try:
+    with statements() as sent:
         written(service, lambda held: QUERIES[name](service, held, subscription.id))
-    finally:
-        event.remove(Engine, "before_cursor_execute", keep)
+    ran = [one for one in sent if one[0].lstrip().startswith("SELECT")]
     steps: list[str] = []
     with service.store.reading() as held:
         sqlite = held.dialect.name == "sqlite"
