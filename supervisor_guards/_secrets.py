@@ -43,6 +43,11 @@ QUALIFIERS = frozenset((
 _BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
 
 
+_PIECE = 1_000
+"""Characters of a name that are normalised at a time: accents in a row are put in order in time that grows as the
+square of their number, and the longest name is as long as a payload."""
+
+
 def is_secret_name(name: str, extra: frozenset[str]) -> bool:
     """Whether values under `name` are secret; case, `-`, `_`, spaces and camelCase don't matter."""
     words = _words(name)
@@ -69,7 +74,8 @@ def normalised(name: str) -> str:
 def _words(name: str) -> list[str]:
     """The words of a name; letters that only look different (full width, ligatures) count as the same."""
     if not name.isascii():
-        name = unicodedata.normalize("NFKC", name)
+        pieces = (name[start : start + _PIECE] for start in range(0, len(name), _PIECE))
+        name = "".join(unicodedata.normalize("NFKC", piece) for piece in pieces)
     return [word.lower() for word in _BOUNDARY.split(name) if word]
 
 

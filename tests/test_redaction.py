@@ -35,6 +35,12 @@ def test_names_however_they_are_written(name: str) -> None:
     assert Redactor().redact({name: SECRET, "kept": 1}) == {name: {"__redacted__": True}, "kept": 1}
 
 
+def test_a_name_that_is_made_to_take_long_is_known_at_once() -> None:
+    accents = "\u0315" * 250_000 + "\u0300" * 250_000  # to be put in order, where all of them are normalised at once
+    name = f"{accents} pass\uff37ord"
+    assert Redactor().redact({name: SECRET, accents: "kept"}) == {name: {"__redacted__": True}, accents: "kept"}
+
+
 @pytest.mark.parametrize(
     "name",
     ["author", "order_id", "max_tokens", "tokens_used", "session_id", "pinned", "amount", "shipping", "companion"],

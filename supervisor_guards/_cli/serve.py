@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,6 +40,7 @@ def serve(host: str, port: int, database: str | None, policy: str | None, worker
         from supervisor_guards.service import logs
     except ModuleNotFoundError as error:
         output.fail(f"the service needs {error.name}: install the extra `service`")
+    _check_free(host, port)  # before secrets are made, and shown this once
     service = opened()
     try:
         service.take_in_policy()
@@ -70,6 +73,26 @@ def _counted_together(workers: int) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="supervisor-guards-metrics-") as folder:
         os.environ[FOLDER] = folder
         yield
+
+
+def _check_free(host: str, port: int) -> None:
+    """Say in one line where nobody can listen at `host` and `port`; the server itself finds out last."""
+    found: list[Any] = []
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, place in found:
+            with socket.socket(family, kind, protocol) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                tried.bind(place)
+    except OSError as error:
+        if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL) and len(found) > 1:
+            return  # a machine without IPv6, which the server passes over
+        output.fail(
+            f"can't listen on {host!r}, port {port}: {error.strerror}; choose others with --host and --port, or end "
+            "what listens there"
+        )
 
 
 def _address(host: str, port: int) -> str:

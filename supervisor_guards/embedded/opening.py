@@ -20,6 +20,13 @@ from supervisor_guards.errors import ConfigurationError
 BUSY_SECONDS = 30.0
 """How long a writer waits for other processes."""
 
+_PATIENCE = {
+    "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}  # fmt: skip
+"""When a server is given up whose machine or network is gone without a word (s; the last in ms): else a writer, and
+all who wait for it, would wait for as long as the system tries on, which is a quarter of an hour to two hours."""
+
 # Alembic keeps its context in a module, and closing a descriptor of a SQLite file ends this process's locks
 # on it: one opening at a time, and none during a fork.
 lock = threading.RLock()
@@ -61,7 +68,12 @@ def connect(url: URL) -> Engine:
         engine = create_engine(url, connect_args=arguments)
         event.listen(engine, "connect", _configure)
         return engine
-    return create_engine(url, pool_pre_ping=True)
+    return create_engine(url, connect_args=patience(url), pool_pre_ping=True)
+
+
+def patience(url: URL) -> dict[str, int]:
+    """What libpq is told about a PostgreSQL server that is gone without a word, but for what `url` says itself."""
+    return {name: value for name, value in _PATIENCE.items() if name not in url.query}
 
 
 def needs_psycopg(error: ModuleNotFoundError) -> ConfigurationError:

@@ -12,10 +12,15 @@ from typing import Any
 from supervisor_guards._settings import from_environment, given, setting
 
 DATABASE = "service.db"
-_POSITIVE = (
-    "max_body_bytes", "max_batch", "review_expires_seconds", "session_hours", "secret_overlap_seconds",
-    "webhook_timeout_seconds", "webhook_attempts",
-)  # fmt: skip
+_MAY_BE_ZERO = ("per_minute", "review_window_seconds")
+_TEN_YEARS = 315_360_000
+_MOST = {
+    "max_body_bytes": 1_000_000_000, "max_batch": 1_000_000, "per_minute": 1_000_000_000,
+    "review_expires_seconds": _TEN_YEARS, "review_window_seconds": _TEN_YEARS, "secret_overlap_seconds": _TEN_YEARS,
+    "session_hours": 87_600, "webhook_timeout_seconds": 3_600, "webhook_attempts": 1_000, "retention_days": 36_500,
+    "anchor_interval_seconds": _TEN_YEARS,
+}  # fmt: skip
+"""Beyond these a time is none that a database, or a date, can hold."""
 _CHOICES = {"metrics": ("loopback", "people", "everybody"), "log_format": ("text", "json")}
 
 
@@ -113,16 +118,20 @@ class ServiceConfig:
     def problems(self) -> tuple[str, ...]:
         """One sentence each: the setting, its value, what to give instead. Empty where the service can start."""
         found = list(self.faults)
-        for name in _POSITIVE:
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                found.append(f"{_named(name)}={value!r}: give a number greater than 0")
+            if value is None and name == "retention_days":
+                continue
+            zero = name in _MAY_BE_ZERO
+            fits = False  # NaN compares with nothing
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                fits = 0 < value <= most or (zero and value == 0)
+            if not fits:
+                found.append(f"{_named(name)}={value!r}: give a number {'from' if zero else 'above'} 0 up to {most}")
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
                 found.append(f"{_named(name)}={value!r}: choose one of {', '.join(choices)}")
-        if self.per_minute < 0:
-            found.append(f"{_named('per_minute')}={self.per_minute!r}: give a number of at least 0")
         if self.admin_token is not None and len(self.admin_token) < 20:
             # The value is a secret: the message tells its length, never itself.
             found.append(

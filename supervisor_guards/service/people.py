@@ -21,6 +21,9 @@ from supervisor_guards.service.schema import sessions, tokens
 __all__ = ["LastAdministrator", "People", "PersonTaken", "StoredPerson", "login_of", "person_of"]
 
 MAX_NAME = 200
+_LONGEST_TYPED = 2_000
+"""Characters of a name as keyboards and proxies may write it, with accents apart. Python puts a run of accents in
+order in time that grows as the square of its length, and holds up every other thread meanwhile."""
 MAX_KNOWN_AS = 50
 MOST = 10_000
 """People of one service."""
@@ -55,7 +58,9 @@ class StoredPerson(msgspec.Struct, frozen=True):
 
 
 def login_of(name: str) -> str:
-    """`name` as it is looked up: one person, however they write it."""
+    """`name` as it is looked up: one person, however they write it. What is too long for a name is nobody's: ""."""
+    if len(name) > _LONGEST_TYPED:
+        return ""
     return clean_text(unicodedata.normalize("NFKC", name)).strip().casefold()
 
 

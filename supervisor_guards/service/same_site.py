@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from starlette.requests import Request
 
 from supervisor_guards.service.problems import Problem
@@ -22,6 +20,6 @@ def check_same_site(request: Request) -> None:
     if site is not None:
         ours = site in ("same-origin", "none")
     else:
-        ours = origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+        ours = origin is None or origin.partition("://")[2].lower() == request.headers.get("host", "").lower()
     if not ours:
         raise Problem(403, "the request comes from a page of another site: send it from one of this service")

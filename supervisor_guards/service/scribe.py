@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,8 @@ from supervisor_guards.embedded.errors import RowsRefused, StoreUnavailable
 from supervisor_guards.embedded.openings import Opening, Written
 from supervisor_guards.embedded.rows import DecisionRow
 from supervisor_guards.embedded.store import Store
+
+logger = logging.getLogger("supervisor_guards")
 
 Item = tuple[DecisionRow, Opening | None]
 Fate = Written | Exception
@@ -87,11 +90,14 @@ class Scribe:
             fates = [error for _ in range(rows)]
         finally:
             self._rows -= rows
-            self._told(rows, time.perf_counter() - started, self._rows)
         start = 0
         for items, done in taken:
             _settle(done, fates[start : start + len(items)])
             start += len(items)
+        try:
+            self._told(rows, time.perf_counter() - started, self._rows)
+        except Exception as error:  # as where a full disk takes no figures: decisions go on
+            logger.error("a commit of %d decisions can't be counted", rows, exc_info=error)
 
     def _stored(self, items: Sequence[Item]) -> list[Fate]:
         """Store them in one transaction. Where one of them can't be, by halves, so that it fails alone."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ MOST = 50
 """Sessions of one person; the oldest makes room."""
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_LOCAL_PAGE = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.ASCII)
 _MAX_FORM = 65_536
 
 
@@ -166,13 +168,15 @@ async def _named(service: Service, names: Sequence[str]) -> Person:
 
 def cookie(request: Request) -> str | None:
     """The session's cookie, as it was sent."""
-    found = request.cookies.get(COOKIE if _local(request) else SECURE_COOKIE)
+    found = request.cookies.get(SECURE_COOKIE)
+    if found is None and _local(request):
+        found = request.cookies.get(COOKIE)
     return found or None
 
 
 def set_cookie(request: Request, response: Response, token: str, seconds: int) -> None:
     """Give the browser its session."""
-    local = _local(request)
+    local = _sees_local(request)
     response.set_cookie(
         COOKIE if local else SECURE_COOKIE,
         token,
@@ -186,7 +190,7 @@ def set_cookie(request: Request, response: Response, token: str, seconds: int) -
 
 def drop_cookie(request: Request, response: Response) -> None:
     """Let the browser forget its session."""
-    local = _local(request)
+    local = _sees_local(request)
     name = COOKIE if local else SECURE_COOKIE
     response.delete_cookie(name, path="/", httponly=True, secure=not local, samesite="lax")
 
@@ -195,6 +199,11 @@ def _local(request: Request) -> bool:
     """Whether the browser is on this machine and speaks plain HTTP: there `Secure` can't be had, nor is it needed."""
     forwarded = any(name in request.headers for name in ("forwarded", "x-forwarded-proto", "x-forwarded-for"))
     return request.url.scheme == "http" and request.url.hostname in _LOCAL and not forwarded
+
+
+def _sees_local(request: Request) -> bool:
+    """The same of a form's request, in which the browser says whose page it is of: no proxy can hide that."""
+    return _local(request) and bool(_LOCAL_PAGE.fullmatch(request.headers.get("origin", "http://localhost")))
 
 
 def _bound_to(request: Request, person: Person) -> str:

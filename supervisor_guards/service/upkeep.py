@@ -57,6 +57,8 @@ class Upkeep:
                 await asyncio.shield(asyncio.ensure_future(anyio.to_thread.run_sync(self.tend)))
             except StoreUnavailable as error:
                 logger.error("overdue reviews, retention and anchors wait for the database: %s", error)
+            except Exception as error:  # a fault of ours must not be the end of them
+                logger.error("overdue reviews, retention or anchors failed, trying again", exc_info=error)
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def tend(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from supervisor_guards.embedded import opening
 
@@ -109,10 +110,11 @@ class Wakeups:
         """PostgreSQL: a connection of its own that hears every process's notifications."""
         import psycopg
 
+        patience: dict[str, Any] = {**opening.patience(self._url)}
         target = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
         while not self._stop.is_set():
             try:
-                with psycopg.connect(target, autocommit=True) as connection:
+                with psycopg.connect(target, autocommit=True, **patience) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._tell(*TOPICS)  # what was said before we listened is lost: let everybody look
                     while not self._stop.is_set():
@@ -126,12 +128,20 @@ class Wakeups:
         """SQLite: its counter of other connections' commits, read from the file's header."""
         engine = opening.connect(self._url)
         try:
-            with engine.connect() as held:
-                last: Any = None
-                while not self._stop.wait(_LOOK_SECONDS):
-                    version = held.exec_driver_sql("PRAGMA data_version").scalar()
-                    if version != last:
-                        last = version
-                        self._tell(*TOPICS)
+            while not self._stop.is_set():
+                try:
+                    with engine.connect() as held:
+                        self._look_at(held)
+                except SQLAlchemyError as error:
+                    logger.warning("can't see what other processes write, trying again: %s", error)
+                    self._stop.wait(_RETRY_SECONDS)
         finally:
             engine.dispose()
+
+    def _look_at(self, held: Connection) -> None:
+        last: Any = None
+        while not self._stop.wait(_LOOK_SECONDS):
+            version = held.exec_driver_sql("PRAGMA data_version").scalar()
+            if version != last:
+                last = version
+                self._tell(*TOPICS)

@@ -56,6 +56,26 @@ def test_what_is_no_evaluation_is_refused(http: httpx.Client, content: bytes, st
     assert http.get("/v1/actions/recent").json() == []
 
 
+ACCENTS = "\u0315" * 250_000 + "\u0300" * 250_000
+"""To be put in order, one by one, where somebody asks for the normal form of all of it."""
+LONG: list[tuple[str, bytes, int]] = [
+    ("twice at the end", b'{%s, "d": 1, "d": 2}' % b", ".join(b'"%d": 0' % n for n in range(85_000)), 400),
+    ("a text without an end", b'{"name": 1, %s"%s' % (b"[" * 201, b'\\"' * 500_000), 400),
+    ("brackets in a text alone", b'"%s"' % (b"[" * 1_000_000), 422),
+    ("accents in a name", f'{{"name": "{ACCENTS}", "password": "x"}}'.encode(), 401),
+]
+
+
+@pytest.mark.parametrize(("content", "status"), [case[1:] for case in LONG], ids=[case[0] for case in LONG])
+def test_a_body_that_is_made_to_take_long_is_refused_while_others_are_served(
+    running: Running, http: httpx.Client, content: bytes, status: int
+) -> None:
+    # Nobody has signed in yet who sends it. What grew as the square of the length would outlast this test's patience.
+    with httpx.Client(base_url=running.base_url, trust_env=False, timeout=PATIENCE) as stranger:
+        assert stranger.post("/v1/session", content=content).status_code == status
+    assert http.post(EVALUATE, json=body(1)).status_code == 200
+
+
 @pytest.mark.parametrize(("time", "status"), [(-1e300, 422), (-1, 422), (0, 200), (253402300800.0, 200), (1e300, 200)])
 def test_a_time_to_come_is_now_and_none_before_the_epoch_is_taken(http: httpx.Client, time: float, status: int) -> None:
     assert http.post(EVALUATE, json=body(1, time=time)).status_code == status

@@ -57,6 +57,23 @@ def written(store: Store, *callers: list[Item]) -> tuple[list[list[Fate] | BaseE
     return asyncio.run(run()), groups
 
 
+def test_a_commit_that_can_not_be_counted_is_answered_and_others_follow(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_figures: object) -> None:
+        raise OSError("no space left on device")
+
+    async def run() -> list[list[Fate]]:
+        scribe = Scribe(store, full)
+        scribe.start()
+        answers = [await asyncio.wait_for(scribe.write([item(name)]), PATIENCE) for name in ("first", "second")]
+        await scribe.stop()
+        return answers
+
+    assert [[isinstance(fate, Written) for fate in fates] for fates in asyncio.run(run())] == [[True], [True]]
+    assert "a commit of 1 decisions can't be counted" in caplog.text
+
+
 def test_a_row_that_the_database_refuses_fails_alone(store: Store) -> None:
     bad = item("bad", 2**70)  # no column holds it
     callers = [[item(f"a{number}")] for number in range(9)]

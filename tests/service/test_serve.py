@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -134,3 +135,16 @@ def test_a_start_that_cannot_be_says_why_in_one_line(tmp_path: Path) -> None:
         assert says in done.stderr
         assert done.stderr.startswith("Error: ")
         assert done.stderr.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = subprocess.run(
+            [sys.executable, "-m", "supervisor_guards.cli", "serve", "--port", port],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"Error: can't listen on '127.0.0.1', port {port}: Address already in use; choose ")
+    assert ended.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

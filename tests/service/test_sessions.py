@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -55,6 +56,10 @@ def test_of_a_session_only_the_hash_is_stored(running: Running, browser: Browser
         ({"host": "guards.example"}, SECURE_COOKIE, True),
         ({"x-forwarded-proto": "https"}, SECURE_COOKIE, True),
         ({"host": "guards.example", "x-forwarded-proto": "http"}, SECURE_COOKIE, True),
+        ({"sec-fetch-site": "same-origin", "origin": "http://localhost:8787"}, COOKIE, False),
+        # A proxy on this machine that tells nothing of whom it asks for.
+        ({"sec-fetch-site": "same-origin", "origin": "https://guards.example"}, SECURE_COOKIE, True),
+        ({"sec-fetch-site": "same-origin", "origin": "https://localhost"}, SECURE_COOKIE, True),
     ],
 )
 def test_the_cookie_is_for_this_service_alone(
@@ -66,6 +71,18 @@ def test_the_cookie_is_for_this_service_alone(
     assert {"HttpOnly", "SameSite=lax", "Path=/", "Max-Age=43200"} <= set(parts)
     assert ("Secure" in parts) is secure
     assert "domain" not in told.lower()
+
+
+def test_a_secure_cookie_is_known_again_behind_a_proxy_that_tells_nothing(running: Running, browser: Browser) -> None:
+    page = {"sec-fetch-site": "same-origin", "origin": "https://guards.example"}
+    token = browser.sign_in(person(running).name, **page).headers["set-cookie"].partition(";")[0]
+    with httpx.Client(base_url=running.base_url, trust_env=False, headers={"cookie": token}) as behind:
+        assert behind.get("/v1/session").status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[", "https://[::1", "null", "://", "http://guards.example:99999999999"])
+def test_a_page_that_can_not_be_is_another_sites(running: Running, browser: Browser, origin: str) -> None:
+    assert browser.sign_in(person(running).name, origin=origin).status_code == 403
 
 
 def test_a_neighbours_cookie_is_not_taken_for_a_secure_one(running: Running, browser: Browser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,6 +59,20 @@ def test_the_headers_of_a_stream_are_no_stream(browser: Browser, admin: httpx.Cl
 def test_who_isnt_signed_in_follows_nothing(running: Running) -> None:
     with Browser(running) as http:
         assert http.head(STREAM).status_code == http.get(STREAM).status_code == 401
+
+
+def test_one_person_can_not_follow_so_often_that_nobody_else_can(running: Running, browser: Browser) -> None:
+    until(lambda: not live._open)
+    with contextlib.ExitStack() as stack:
+        following = [stack.enter_context(browser.stream("GET", STREAM)).iter_lines() for _ in range(live.OF_ONE)]
+        assert all(next(lines).startswith("retry: ") for lines in following)
+        refused = browser.get(STREAM)
+        assert refused.status_code == 429
+        assert "close some" in refused.text
+        other = stack.enter_context(Browser(running))
+        other.sign_in(person(running).name).raise_for_status()
+        assert stack.enter_context(other.stream("GET", STREAM)).status_code == 200
+    until(lambda: not live._open)
 
 
 @pytest.mark.parametrize(

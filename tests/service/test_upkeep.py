@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, delete, insert, select
 
 from supervisor_guards.embedded.anchors import read
+from supervisor_guards.embedded.errors import StoreUnavailable
+from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.embedded.schema import events as table
+from supervisor_guards.embedded.schema import meta
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
+from supervisor_guards.service.database import open_database
 from supervisor_guards.service.upkeep import Upkeep
 from tests.service.serving import Running, body, serving, until
 
@@ -55,6 +59,37 @@ def test_what_is_too_old_is_deleted_and_the_sums_stay(service_url: str, tmp_path
         until(lambda: not running.service.store.decisions())
         with running.admin() as admin:
             assert admin.get("/v1/metrics/summary").json()["total_evaluations"] == 1
+
+
+def test_a_fault_is_logged_and_is_not_the_end_of_it(
+    service_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _lease(service_url, "somebody soon")  # as no release of ours writes it
+    with serving(service_url, tmp_path / "state", retention_days=1.0) as running:
+        until(lambda: any("retention or anchors failed" in said for said in caplog.messages))
+        _lease(service_url, "somebody 0")
+        until(lambda: running.service.upkeep.holds)
+
+
+def test_a_service_whose_upkeep_fails_ends_and_lets_go_of_its_database(
+    service_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _lease(service_url, "somebody soon")
+    with serving(service_url, tmp_path / "state", retention_days=1.0) as running:
+        until(lambda: bool(caplog.messages))
+    with pytest.raises(StoreUnavailable, match="closed"):
+        running.service.store.anchor()
+
+
+def _lease(url: str, value: str) -> None:
+    store = open_database(url, Sealer.unsigned())
+
+    def work(held: Connection, _note: object) -> None:
+        held.execute(delete(meta).where(meta.c.key == "service-upkeep"))
+        held.execute(insert(meta).values(key="service-upkeep", value=value))
+
+    store.transact(work)
+    store.close()
 
 
 def test_an_overdue_review_ends_though_nobody_looks(service_url: str, tmp_path: Path) -> None:

@@ -34,3 +34,23 @@ def test_a_sleeper_that_is_cancelled_as_it_wakes_is_cancelled(turns: int, tmp_pa
             assert not went_on
 
     asyncio.run(main())
+
+
+def test_a_file_that_can_not_be_read_for_a_moment_is_looked_at_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where no more files can be opened; sleepers would sleep their whole time from then on."""
+
+    async def main() -> None:
+        wakeups = Wakeups(f"sqlite:///{tmp_path}/late/wakeups.db")
+        wakeups.start()
+        try:
+            while not caplog.messages:
+                await asyncio.sleep(0)
+            (tmp_path / "late").mkdir()
+            assert await wakeups.sleep(REVIEWS, 0, 60.0)
+        finally:
+            await asyncio.to_thread(wakeups.stop)
+
+    asyncio.run(main())
+    assert "can't see what other processes write, trying again" in caplog.messages[0]

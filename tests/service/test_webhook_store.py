@@ -18,6 +18,7 @@ from supervisor_guards.service.core import Service
 from supervisor_guards.service.schema import deliveries as table
 from supervisor_guards.service.webhooks import deliveries
 from supervisor_guards.service.webhooks.dispatcher import KEPT_US
+from supervisor_guards.service.webhooks.redelivery import Disabled, redeliver, send_test
 from supervisor_guards.service.webhooks.subscriptions import Subscription
 from tests.service.statements import statements
 
@@ -154,6 +155,19 @@ def test_old_deliveries_are_deleted_those_that_wait_are_not(service: Service, su
         written(service, lambda held, query=query: held.execute(query))
     assert written(service, lambda held: deliveries.purge(held, NOW - KEPT_US, 100)) == 1
     assert [one.action_id for one in found(service, subscription)] == ["new", "waiting"]
+
+
+def test_what_is_sent_again_to_a_webhook_that_was_disabled_meanwhile_waits_for_nobody(
+    service: Service, subscription: Subscription
+) -> None:
+    decide(service, "a-1")
+    service.subscriptions.disable(subscription.id, "tests")
+    # `subscription` is what was read before that, as by a request under way.
+    with pytest.raises(Disabled, match="create another one"):
+        redeliver(service.store, subscription, found(service, subscription)[0].id, "tests")
+    with pytest.raises(Disabled):
+        send_test(service.store, subscription, "tests")
+    assert [one.status for one in found(service, subscription)] == ["canceled"]
 
 
 def test_without_a_subscription_nothing_is_written(service: Service) -> None:

@@ -21,11 +21,14 @@ __all__ = ["routes"]
 
 STREAMS = 100
 """Browsers that one process follows at a time."""
+OF_ONE = 20
+"""... and of them those of one person, who else could shut out everybody."""
 _BACK_US = 900_000_000
 """How far a look reaches back, so that filters without an index read what is new alone."""
 _BEAT_SECONDS = 10.0
 _RETRY_MS = 1_000
-_open: set[Request] = set()
+_open: dict[Request, str] = {}
+"""Those that are followed, and who looks at each."""
 
 
 async def stream(visit: Visit) -> Response:
@@ -33,6 +36,9 @@ async def stream(visit: Visit) -> Response:
     if len(_open) >= STREAMS:
         said = f"{STREAMS} browsers follow already: reload the page to see what is new"
         raise Problem(503, said, {"Retry-After": "30"})
+    if list(_open.values()).count(visit.visitor.name) >= OF_ONE:
+        said = f"{OF_ONE} browsers of {visit.visitor.name!r} follow already: close some, or reload to see what is new"
+        raise Problem(429, said, {"Retry-After": "30"})
     filters = Filters(visit.asked, since=now_us() - _BACK_US)
     sent = visit.request.headers.get("last-event-id")
     after = number({"after": sent} if sent else visit.asked, "after") or 0
@@ -46,7 +52,7 @@ async def _events(visit: Visit, filters: Filters, after: int) -> AsyncIterator[s
     """Until the source's patience is over; the browser then asks anew, and who it is gets looked at again."""
     source, ends = visit.source, time.monotonic() + visit.source.patience
     known: set[int] = set()
-    _open.add(visit.request)
+    _open[visit.request] = visit.visitor.name
     try:
         yield f"retry: {_RETRY_MS}\n\n"
         going = True
@@ -65,7 +71,7 @@ async def _events(visit: Visit, filters: Filters, after: int) -> AsyncIterator[s
             yield ": \n\n"  # a browser that went away is noticed by writing to it
             going = await source.changed(seen, min(left, _BEAT_SECONDS))
     finally:
-        _open.discard(visit.request)
+        _open.pop(visit.request, None)
 
 
 def _newest(visit: Visit, filters: Filters) -> list[StoredDecision]:

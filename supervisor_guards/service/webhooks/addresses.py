@@ -18,7 +18,11 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 _TEREDO = ipaddress.IPv6Network("2001::/32")  # RFC 4380
 _DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, which older Pythons don't know
 _UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291: all that is assigned globally
-_RELAYS = ipaddress.IPv4Network("192.88.99.0/24")  # RFC 7526: deprecated relays of 6to4
+_INNER = (
+    ipaddress.IPv4Network("192.88.99.0/24"),  # RFC 7526: deprecated relays of 6to4
+    ipaddress.IPv4Network("192.0.0.0/24"),  # RFC 6890: protocols' own, in older Pythons in part; a cloud's metadata
+    ipaddress.IPv4Network("168.63.129.16/32"),  # a cloud's own service for its virtual machines, in public clothes
+)
 
 
 class AddressRefused(ValueError):
@@ -91,7 +95,7 @@ def is_public(address: str) -> bool:
             return is_public(str(found.sixtofour))
         if found in _TEREDO or found in _DOCUMENTATION or found not in _UNICAST:
             return False
-    elif found in _RELAYS:
+    elif any(found in network for network in _INNER):
         return False
     return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from supervisor_guards.embedded.bundle import iso
 from supervisor_guards.embedded.rows import Event, now_us
@@ -12,6 +12,7 @@ from supervisor_guards.embedded.store import Store
 from supervisor_guards.service import wakeups
 from supervisor_guards.service.acts import act
 from supervisor_guards.service.schema import deliveries as table
+from supervisor_guards.service.schema import subscriptions
 from supervisor_guards.service.webhooks import deliveries
 from supervisor_guards.service.webhooks.deliveries import Delivery, new_delivery
 from supervisor_guards.service.webhooks.events import TEST, body
@@ -26,9 +27,9 @@ class Disabled(ValueError):
 
 def send_test(store: Store, subscription: Subscription, by: str) -> Delivery:
     """A delivery of `webhook.test`. Raises `Disabled`."""
-    _check(subscription)
 
     def work(held: Connection, note: Callable[[Event], None]) -> Delivery:
+        _check(held, subscription)
         now = now_us()
         said = body(TEST, {"webhook_id": subscription.id, "by": by, "at": iso(now)})
         made = held.execute(insert(table).values(new_delivery(subscription.id, TEST, "", said, now)))
@@ -42,9 +43,9 @@ def send_test(store: Store, subscription: Subscription, by: str) -> Delivery:
 
 def redeliver(store: Store, subscription: Subscription, delivery_id: int, by: str) -> Delivery:
     """Send it now, under its own id, with all its attempts. Raises `LookupError`, `Disabled`."""
-    _check(subscription)
 
     def work(held: Connection, note: Callable[[Event], None]) -> Delivery:
+        _check(held, subscription)
         found = deliveries.get(held, subscription.id, delivery_id)
         deliveries.again(held, found, now_us())
         note(act("webhook", subscription.id, by, f"sent delivery {found.name} again"))
@@ -54,6 +55,7 @@ def redeliver(store: Store, subscription: Subscription, delivery_id: int, by: st
     return store.transact(work)
 
 
-def _check(subscription: Subscription) -> None:
-    if subscription.disabled_at is not None:
+def _check(held: Connection, subscription: Subscription) -> None:
+    """Within the transaction: who was disabled meanwhile gets no delivery that would wait for ever."""
+    if held.execute(select(subscriptions.c.disabled_at).where(subscriptions.c.id == subscription.id)).scalar():
         raise Disabled("the webhook is disabled: nothing is sent to it any more; create another one")
