@@ -26,10 +26,15 @@ DIRECT: dict[str, Any] = {"trust_env": False, "timeout": PATIENCE}
 SEALER = Sealer(b"k" * 32, "key-1")
 
 
-def item(action_id: str, time: int = NOW, opening: Opening | None = None) -> Item:
+def item(action_id: str, time: int | None = None, opening: Opening | None = None) -> Item:
     outcome = "allow" if opening is None else "review"
     row = DecisionRow(
-        action_id=action_id, time=time, action_type="refund", mode="enforce", enforced=True, outcome=outcome
+        action_id=action_id,
+        time=now_us() if time is None else time,
+        action_type="refund",
+        mode="enforce",
+        enforced=True,
+        outcome=outcome,
     )
     return row, opening
 
