@@ -18,20 +18,27 @@ settings.load_profile("supervisor-guards")
 ONCE = (
     "test_doc_blocks.py", "test_packaging.py", "test_typing.py",  # pages, the wheel, type checkers
     "test_demo.py", "test_example_*.py", "test_testing_plugin.py",  # programs by themselves
-    "test_*_servers*.py", "test_django_database_in_tests.py",  # other programs that call us
+    "test_*_servers*.py", "test_django_database_in_tests.py", "test_celery.py",  # other programs that call us
     "test_published.py", "test_remote_suite.py", "test_openapi.py",  # long conversations with the service
     "test_kill.py", "test_serve.py", "test_webhook_processes.py",  # processes that are killed and started again
+    "test_*_plans*.py", "test_plans*.py", "test_django_database.py", "test_django_migrations.py",  # databases
+    "test_parity_matrix.py", "test_flask_commands.py",  # tables of what other tests assert
 )  # fmt: skip
 """Test files that say the same on every interpreter, and take long."""
+TWICE = ("service", "console")
+"""Folders of tests that the oldest interpreter has beside the usual one: no application runs in that program."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "what depends on the interpreter: leave out the files in ONCE, which another run of the suite has"
     parser.addoption("--each-python", action="store_true", help=text)
+    text = "leave out the folders in TWICE too, which the run on the oldest interpreter has"
+    parser.addoption("--applications", action="store_true", help=text)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     left_out = config.getoption("--each-python") and any(fnmatch(collection_path.name, one) for one in ONCE)
+    left_out = left_out or (config.getoption("--applications") and collection_path.name in TWICE)
     return True if left_out else None
 
 
