@@ -69,11 +69,13 @@ class ServiceConfig:
         12.0, "SESSION_HOURS", "How long a person stays signed in.", unit="hours", kind="number"
     )
     trusted_proxies: tuple[str, ...] = setting(
-        (), "TRUSTED_PROXIES", "Addresses or networks whose identity header is believed.", kind="list"
-    )
-    identity_header: str = setting(
-        "X-Forwarded-User", "IDENTITY_HEADER", "The header in which a trusted proxy names the person."
-    )
+        (), "TRUSTED_PROXIES", "Addresses or networks of proxies whose `X-Forwarded-For` and identity header are "
+        "believed.", kind="list",
+    )  # fmt: skip
+    identity_header: str | None = setting(
+        None, "IDENTITY_HEADER", "The header in which trusted proxies name the person, such as `X-Forwarded-User`; "
+        "unset, they name nobody.",
+    )  # fmt: skip
     webhook_private: bool = setting(
         False, "WEBHOOK_PRIVATE", "Whether webhooks may go to private, loopback and link-local addresses.",
         kind="flag",

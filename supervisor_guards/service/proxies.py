@@ -15,11 +15,11 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Proxies:
-    """The trusted proxies: `networks` they call from, and the header in which they name the person."""
+    """The trusted proxies: `networks` they call from, and the header in which they name the person, if they do."""
 
-    def __init__(self, networks: Sequence[str], header: str) -> None:
+    def __init__(self, networks: Sequence[str], header: str | None) -> None:
         self._networks = [ipaddress.ip_network(one, strict=False) for one in networks]
-        self._header = header.lower().encode("latin-1")
+        self._header = None if header is None else header.lower().encode("latin-1")
 
     def believe(self, scope: Scope) -> None:
         """Take the identity header out of the request's headers; what a trusted proxy sent is remembered."""

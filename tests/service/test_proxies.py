@@ -15,8 +15,18 @@ from tests.service.serving import Running, serving
 @pytest.fixture
 def behind(service_url: str, tmp_path: Path) -> Iterator[Running]:
     """A process of the service behind a proxy, which these tests are."""
-    with serving(service_url, tmp_path / "state", trusted_proxies=("127.0.0.0/8",)) as running:
+    settings = {"trusted_proxies": ("127.0.0.0/8",), "identity_header": "X-Forwarded-User"}
+    with serving(service_url, tmp_path / "state", **settings) as running:
         yield running
+
+
+def test_a_proxy_trusted_for_addresses_names_nobody(service_url: str, tmp_path: Path) -> None:
+    """Else every program on the machine of a proxy could be anybody."""
+    with serving(service_url, tmp_path / "state", trusted_proxies=("127.0.0.0/8",)) as running:
+        who = person(running, "administrator", password=None)
+        with Browser(running, **{"x-forwarded-user": who.name}) as browser:
+            assert browser.get("/v1/session").status_code == 401
+            assert browser.get("/v1/tokens").status_code == 401
 
 
 def test_whom_a_trusted_proxy_names_is_who_calls(behind: Running) -> None:
