@@ -72,8 +72,8 @@ def _read(settings: WebSettings, request: Any, match: Any, view: Any) -> Route |
     method = str(request.method or "").upper()
     place = Place(template_of(request, match.route), names_of(match), view, {})
     rules = rules_for(settings.rules, method, place) if len(settings.rules) else ()
-    if not rules and settings.rule_problems:
-        return Route(view, problem="rules can't be read: " + "; ".join(settings.rule_problems))
+    if not rules and settings.rules_lost:
+        return Route(view, problem="rules can't be read: " + "; ".join(settings.rules_lost))
     if not rules or not will_run(view, method):
         return None
     actions = tuple(rule.action for rule in rules)

@@ -22,6 +22,7 @@ OWN_KEYS = ("RULES", "USER_RESOLVER", "UNRESOLVED", "MAX_BODY_BYTES", "REVIEW_UR
 """Keys of the adapters; the others are the fields of `GuardConfig`."""
 UNKNOWN_KEY = "unknown setting "
 """How the engine's word on a key that nobody knows begins."""
+_MEANT = "did you mean 'RULES'?"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,11 @@ class WebSettings:
         """One sentence each; empty where these settings can work."""
         resolver = (self.resolver_problem,) if self.resolver_problem else ()
         return (*self.config.problems(), *self.own_problems, *resolver, *self.rule_problems)
+
+    @property
+    def rules_lost(self) -> tuple[str, ...]:
+        """Faults by which any route may have lost its rule: rules that can't be read, under a misspelt key too."""
+        return (*self.rule_problems, *(fault for fault in self.config.faults if fault.endswith(_MEANT)))
 
     @property
     def enforces(self) -> bool:

@@ -12,9 +12,10 @@ import pytest
 from tests.engine import rows
 from tests.integrations.django_client import guarded, send
 
+from django.conf import settings  # isort: skip
 from django.contrib.auth.models import User  # isort: skip
 from django.db import connections  # isort: skip
-from django.test import Client, RequestFactory  # isort: skip
+from django.test import Client, RequestFactory, override_settings  # isort: skip
 
 import supervisor_guards_django.users as users_of_us
 from supervisor_guards_django import middleware
@@ -232,6 +233,16 @@ def test_an_all_async_stack_changes_no_thread_for_us(tmp_path: Path, monkeypatch
 def test_rules_that_cannot_be_read_refuse_in_enforce_and_not_in_shadow(tmp_path: Path) -> None:
     for mode, status in (("enforce", 400), ("shadow", 200)):
         with guarded(tmp_path, mode, POLICY, RULES=[{"route": "whole"}], root_urlconf=ODD):
+            assert send("wsgi", "POST", "/whole", b"{}", headers=JSON).status_code == status
+            assert send("wsgi", "GET", "/whole").status_code == 200
+
+
+@pytest.mark.parametrize(("mode", "status"), [("enforce", 400), ("shadow", 200)])
+def test_rules_under_a_misspelt_key_run_nothing_in_enforce(mode: str, status: int, tmp_path: Path) -> None:
+    """Servers run no system checks, and which routes had rules can't be known."""
+    with guarded(tmp_path, mode, POLICY, root_urlconf=ODD):
+        values = {name: value for name, value in settings.SUPERVISOR_GUARDS.items() if name != "RULES"}
+        with override_settings(SUPERVISOR_GUARDS={**values, "RULE": [{"route": "whole", "action": "refund"}]}):
             assert send("wsgi", "POST", "/whole", b"{}", headers=JSON).status_code == status
             assert send("wsgi", "GET", "/whole").status_code == 200
 
