@@ -10,13 +10,14 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from supervisor_guards._desk import ReviewQuery
 from supervisor_guards._records import queue_cursor
 from supervisor_guards.embedded.queue import find_queue
 from supervisor_guards.embedded.schema import reviews
 from supervisor_guards.embedded.store import Store
+from tests.statements import statements
 
 ALL, WAITING = 40_000, 2_000
 """The newest wait."""
@@ -60,15 +61,9 @@ class Filled:
 
     def steps(self, read: Callable[[Connection], Any]) -> list[str]:
         """One text for each statement that `read` runs: what the planner chose, by itself."""
-        ran: list[tuple[str, Any]] = []
-
-        def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
-            ran.append((statement, parameters))
-
         with self.engine.connect() as held:
-            event.listen(held, "before_cursor_execute", keep)
-            read(held)
-            event.remove(held, "before_cursor_execute", keep)
+            with statements() as ran:
+                read(held)
             return [self._plan(held, *one) for one in ran]
 
     def _plan(self, held: Connection, statement: str, parameters: Any) -> str:

@@ -10,12 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from supervisor_guards._desk import DecisionQuery, ReviewQuery
 from supervisor_guards._records import queue_cursor
 from supervisor_guards.embedded.store import Store
+from tests.statements import statements
 
 QUERIES: dict[str, Callable[[Store], Any]] = {
     "older page": lambda store: store.decisions(before=1_000),
@@ -67,16 +66,8 @@ Statement = tuple[str, Any]
 
 def ran_by(query: Callable[[Store], Any], store: Store) -> list[Statement]:
     """The statements that read for `query`."""
-    ran: list[Statement] = []
-
-    def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *more: Any) -> None:
-        ran.append((statement, parameters))
-
-    event.listen(Engine, "before_cursor_execute", keep)
-    try:
+    with statements() as ran:
         query(store)
-    finally:
-        event.remove(Engine, "before_cursor_execute", keep)
     return [(text, values) for text, values in ran if text.lstrip().startswith(("SELECT", "WITH"))]
 
 

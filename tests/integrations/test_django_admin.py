@@ -27,10 +27,9 @@ from django.core import checks
 from django.db import connection
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from supervisor_guards.embedded.rows import DecisionRow
+from tests.statements import statements
 
 START = 1_800_000_000_000_000
 """2027-01-15 08:00 UTC."""
@@ -146,17 +145,9 @@ def test_pages_are_bounded_and_follow_each_other(guard: Any, ann: User) -> None:
 def counted() -> Iterator[list[str]]:
     """The statements of the engine and of Django."""
     ran: list[str] = []
-
-    def keep(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
-        ran.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", keep)
-    try:
-        with CaptureQueriesContext(connection) as captured:
-            yield ran
-        ran += [query["sql"] for query in captured]
-    finally:
-        event.remove(Engine, "before_cursor_execute", keep)
+    with statements() as sent, CaptureQueriesContext(connection) as captured:
+        yield ran
+    ran += [one for one, _ in sent] + [query["sql"] for query in captured]
 
 
 @pytest.mark.parametrize("address", [DECISIONS, DECISIONS + "?year=2027&q=refund", REVIEWS, REVIEWS + "?q=refund"])

@@ -14,7 +14,7 @@ from supervisor_guards.embedded.openings import Opening
 from supervisor_guards.embedded.rows import DecisionRow, now_us
 from supervisor_guards.embedded.schema import reviews
 from supervisor_guards.embedded.store import Store
-from tests.service.statements import statements
+from tests.statements import statements
 
 NOW_US = now_us()
 REVIEWS, DECISIONS, MINUTES, POLICIES, DELIVERIES = 30_000, 60_000, 40_000, 6_000, 30_000

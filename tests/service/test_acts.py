@@ -15,7 +15,7 @@ from supervisor_guards.service import acts
 from supervisor_guards.service.acts import Act, act
 from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
-from tests.service.statements import statements
+from tests.statements import statements
 
 KINDS = ("integration", "person", "person", "webhook", "policy")
 QUERIES: dict[str, tuple[Callable[[Connection], list[Act]], str]] = {

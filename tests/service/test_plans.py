@@ -16,7 +16,7 @@ from supervisor_guards.service.config import ServiceConfig
 from supervisor_guards.service.core import Service
 from supervisor_guards.service.metrics import summary
 from supervisor_guards.service.principals import Integration, Person
-from tests.service.statements import statements
+from tests.statements import statements
 
 SHOP = Integration("shop", "shop", ("*",))
 NARROW = Integration("shop", "shop", ("refund", "payment"))

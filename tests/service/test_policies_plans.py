@@ -17,7 +17,7 @@ from supervisor_guards.service.policies import StoredPolicies
 from supervisor_guards.service.replaying import Replay
 from supervisor_guards.service.versions import Versions, read_one
 from tests.service.policies import document
-from tests.service.statements import statements
+from tests.statements import statements
 
 CURSOR = (10**15, "0" * 32)
 QUERIES: dict[str, Callable[[Store], Any]] = {

@@ -15,7 +15,7 @@ from supervisor_guards.embedded.evidence import Sealer
 from supervisor_guards.service import searching
 from supervisor_guards.service.database import open_database
 from supervisor_guards.service.principals import Integration
-from tests.service.statements import statements
+from tests.statements import statements
 
 SHOP = Integration("shop", "shop", ("*",))
 NARROW = Integration("shop", "shop", ("refund", "payment"))

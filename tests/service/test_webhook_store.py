@@ -20,7 +20,7 @@ from supervisor_guards.service.webhooks import deliveries
 from supervisor_guards.service.webhooks.dispatcher import KEPT_US
 from supervisor_guards.service.webhooks.redelivery import Disabled, redeliver, send_test
 from supervisor_guards.service.webhooks.subscriptions import Subscription
-from tests.service.statements import statements
+from tests.statements import statements
 
 NOW = now_us()
 
