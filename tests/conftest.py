@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("supervisor-guards", deadline=None)  # no test asserts a time
+settings.register_profile("each-python", deadline=None, max_examples=25)
 settings.load_profile("supervisor-guards")
 
 ONCE = (
@@ -25,8 +26,8 @@ ONCE = (
     "test_parity_matrix.py", "test_flask_commands.py",  # tables of what other tests assert
 )  # fmt: skip
 """Test files that say the same on every interpreter, and take long."""
-TWICE = ("service", "console")
-"""Folders of tests that the oldest interpreter has beside the usual one: no application runs in that program."""
+TWICE = ("service", "console", "remote")
+"""Folders of tests that the oldest interpreter has beside the usual one: conversations between two programs."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--each-python", action="store_true", help=text)
     text = "leave out the folders in TWICE too, which the run on the oldest interpreter has"
     parser.addoption("--applications", action="store_true", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--each-python"):
+        settings.load_profile("each-python")  # another run of the suite looks longer
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
