@@ -21,9 +21,10 @@ ONCE = (
     "test_demo.py", "test_example_*.py", "test_testing_plugin.py",  # programs by themselves
     "test_*_servers*.py", "test_django_database_in_tests.py", "test_celery.py",  # other programs that call us
     "test_published.py", "test_remote_suite.py", "test_openapi.py",  # long conversations with the service
-    "test_kill.py", "test_serve.py", "test_webhook_processes.py",  # processes that are killed and started again
+    "test_kill.py", "test_serve.py", "test_webhook_processes.py", "test_running.py",  # processes that end and start
     "test_*_plans*.py", "test_plans*.py", "test_django_database.py", "test_django_migrations.py",  # databases
-    "test_parity_matrix.py", "test_flask_commands.py",  # tables of what other tests assert
+    "test_parity_matrix.py", "test_principals.py", "test_flask_commands.py",  # long tables
+    "test_fault_table.py", "test_sign_in_limits.py",  # tests that wait
 )  # fmt: skip
 """Test files that say the same on every interpreter, and take long."""
 TWICE = ("service", "console", "remote")
