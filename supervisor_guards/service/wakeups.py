@@ -66,6 +66,10 @@ class Wakeups:
         """How many changes of `topic` there were: to be remembered before one looks."""
         return self._changes[topic]
 
+    def sleeping(self, topic: str) -> int:
+        """How many sleep on `topic` now."""
+        return len(self._sleepers[topic])
+
     async def sleep(self, topic: str, seen: int, seconds: float) -> bool:
         """Sleep until `topic` has changed since `seen`, at most `seconds`; whether it has.
 

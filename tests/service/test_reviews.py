@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from supervisor_guards.service.api import reviews
+from supervisor_guards.service.wakeups import REVIEWS
 from tests.service.serving import PATIENCE, Caller, Running, body, serving, two_processes, until
 
 EVALUATE = "/v1/actions/evaluate"
@@ -143,6 +145,25 @@ def test_a_long_poll_that_nobody_answers_tells_where_it_stands(http: httpx.Clien
     assert listed(http, f"?action_id={action_id}&status=approved") == []
     assert listed(http, f"?action_id={action_id}&status=pending&wait=0") == [action_id]
     assert listed(http, "?action_id=none&wait=30") == []
+
+
+def test_more_long_polls_than_a_process_holds_are_answered_at_once(
+    service_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviews, "MOST_WAITING", 1)
+    with (
+        serving(service_url, tmp_path / "state") as running,
+        running.integration().client(running.base_url) as http,
+    ):
+        action_id = opened(http)
+        asked = f"{CASES}?action_id={action_id}&wait=30"
+        first = threading.Thread(target=http.get, args=(asked,))
+        first.start()
+        until(lambda: running.service.wakeups.sleeping(REVIEWS) == 1)
+        [case] = http.get(asked).json()  # waiting, it would come when the first has gone
+        assert (case["status"], running.service.wakeups.sleeping(REVIEWS)) == ("pending", 1)
+        running.resolve(action_id)
+        first.join()
 
 
 def test_an_integration_does_not_decide_its_own_reviews_unless_it_was_made_to(

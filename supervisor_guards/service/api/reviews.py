@@ -29,6 +29,8 @@ from supervisor_guards.service.problems import Problem, answer
 STATUSES = ("pending", "approved", "rejected")
 LONGEST_WAIT = 30
 """Seconds that a long poll may last: shorter than the patience of proxies between."""
+MOST_WAITING = 5_000
+"""Long polls of one process at a time; whoever comes then is answered at once, and asks again."""
 _REDEEM = {"pending": 425, "expired": 410, "not-found": 404}
 
 
@@ -183,7 +185,8 @@ async def _waited(service: Service, caller: Caller, action_id: str, seconds: int
         except Problem:
             return None
         left = deadline - time.monotonic()
-        if found.status != "pending" or left <= 0 or service.wakeups.ending:
+        full = service.wakeups.sleeping(wakeups.REVIEWS) >= MOST_WAITING
+        if found.status != "pending" or left <= 0 or full or service.wakeups.ending:
             return found
         await service.wakeups.sleep(wakeups.REVIEWS, seen, left)
 
