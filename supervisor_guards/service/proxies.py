@@ -21,6 +21,11 @@ class Proxies:
         self._networks = [ipaddress.ip_network(one, strict=False) for one in networks]
         self._header = None if header is None else header.lower().encode("latin-1")
 
+    @property
+    def names_people(self) -> bool:
+        """Whether anybody can come by a proxy's word."""
+        return bool(self._networks and self._header)
+
     def believe(self, scope: Scope) -> None:
         """Take the identity header out of the request's headers; what a trusted proxy sent is remembered."""
         names = [value for name, value in scope["headers"] if name == self._header]

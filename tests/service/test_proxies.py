@@ -27,6 +27,7 @@ def test_a_proxy_trusted_for_addresses_names_nobody(service_url: str, tmp_path: 
         with Browser(running, **{"x-forwarded-user": who.name}) as browser:
             assert browser.get("/v1/session").status_code == 401
             assert browser.get("/v1/tokens").status_code == 401
+        assert not running.service.proxies.names_people
 
 
 def test_whom_a_trusted_proxy_names_is_who_calls(behind: Running) -> None:

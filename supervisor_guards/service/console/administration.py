@@ -8,15 +8,17 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.responses import Response
 
+from supervisor_guards.embedded.rows import now_us
 from supervisor_guards.service.console.service_source import ServiceSource
 from supervisor_guards.service.console.visits import Visit
 from supervisor_guards.service.console.wording import text
 from supervisor_guards.service.core import Service
+from supervisor_guards.service.integrations import Unfit
 from supervisor_guards.service.problems import Problem
 
 __all__ = [
-    "HERE", "PAGE", "Step", "administered", "choice", "confirming", "lines", "page_of", "routes", "said_of", "sentence",
-    "told_once",
+    "HERE", "PAGE", "Step", "administered", "ahead", "another_secret", "choice", "confirming", "lines", "page_of",
+    "routes", "said_of", "sentence", "told_once", "wanting",
 ]  # fmt: skip
 
 HERE = "administration"
@@ -62,6 +64,15 @@ async def confirming(visit: Visit, step: Step) -> Response | None:
     return await visit.page("confirm.html", {"here": HERE, "step": step, "missed": missed}, 422 if missed else 200)
 
 
+def another_secret(title: str, says: tuple[str, ...], receiver: str, page: str, seen: str) -> Step:
+    """The step before another secret of what `page` shows; `seen` is the edition of the one that is in use.
+
+    A form that is sent again, by reloading the page with the secret, must not end that one.
+    """
+    tick = f"I can give the {receiver} the new secret in time."
+    return Step(title, says, tick, "Make a new secret", f"{page}/rotate", page, {"seen": seen})
+
+
 async def told_once(visit: Visit, title: str, says: Sequence[str], secret: str, onward: str) -> Response:
     """The page with a secret that no other page shows: `secret` is what to copy."""
     values = {"here": HERE, "title": title, "says": says, "secret": secret, "onward": onward}
@@ -72,6 +83,16 @@ def sentence(said: object) -> str:
     """What an error says, as a sentence of its own."""
     words = str(said)
     return f"{words[:1].upper()}{words[1:]}."
+
+
+def wanting(error: Unfit) -> dict[str, str]:
+    """What each field has to be given, by its name."""
+    return {name: f"Give {wanted}." for name, wanted in error.problems.items()}
+
+
+def ahead(time: int | None) -> int | None:
+    """`time`, if it is still to come."""
+    return time if time is not None and time > now_us() else None
 
 
 def lines(given: str) -> list[str]:

@@ -109,8 +109,7 @@ def _row(found: Delivery) -> dict[str, Any]:
 
 
 def _facts(found: Delivery) -> list[tuple[str, Any]]:
-    """As the templates' `facts` take them: a number is a time."""
-    pairs = [
+    return showing.facts(
         ("Event", found.event),
         ("State", mark(found.status)),
         ("Attempts", str(found.attempts)),
@@ -119,8 +118,7 @@ def _facts(found: Delivery) -> list[tuple[str, Any]]:
         ("Last answer", text(found.answer, 2_500)),
         ("Answered at", found.answered_at),
         ("Delivery id", found.name),
-    ]
-    return [(name, value) for name, value in pairs if value]
+    )
 
 
 routes = [

@@ -8,18 +8,21 @@ from typing import Any
 
 from starlette.responses import Response
 
-from supervisor_guards.embedded.rows import now_us
 from supervisor_guards.service.console.administration import (
     HERE,
     Step,
     administered,
+    ahead,
+    another_secret,
     confirming,
     lines,
     page_of,
     said_of,
     sentence,
     told_once,
+    wanting,
 )
+from supervisor_guards.service.console.showing import facts
 from supervisor_guards.service.console.visits import Visit
 from supervisor_guards.service.console.wording import IN_A_LIST, many, mark, path, span, text
 from supervisor_guards.service.core import Service
@@ -50,7 +53,7 @@ async def create(visit: Visit) -> Response:
     except NameTaken as error:
         return await _list(visit, form, {"name": sentence(error)}, 409)
     except Unfit as error:
-        return await _list(visit, form, _faults(error), 422)
+        return await _list(visit, form, wanting(error), 422)
     return await _secret(visit, made, secret, f"{text(made.name, IN_A_LIST)} may ask from now on")
 
 
@@ -69,7 +72,7 @@ async def change(visit: Visit) -> Response:
     try:
         await visit.reading(service.integrations.change, found.id, visit.visitor.name, values)
     except Unfit as error:
-        return await _page(visit, found, form, _faults(error), 422)
+        return await _page(visit, found, form, wanting(error), 422)
     except LookupError:
         raise _ended(found) from None
     service.access.forget()
@@ -81,19 +84,12 @@ async def rotate(visit: Visit) -> Response:
     service, found, form = administered(visit), await _found(visit), await visit.form()
     _check_active(found)
     overlap = span(int(service.config.secret_overlap_seconds * 1_000_000))
-    step = Step(
-        f"A new secret for {text(found.name, IN_A_LIST)}?",
-        (
-            f"The present secret stays good for {overlap}: give the application the new one within that time.",
-            "One that was rotated out before is refused from now on.",
-        ),
-        "I can give the application the new secret in time.",
-        "Make a new secret",
-        f"{_HOME}/{path(found.id)}/rotate",
-        f"{_HOME}/{path(found.id)}",
-        # A form that is sent again, by reloading the page with the secret, must not end the one that is in use.
-        {"seen": form.get("seen", edition(found.secret))},
+    says = (
+        f"The present secret stays good for {overlap}: give the application the new one within that time.",
+        "One that was rotated out before is refused from now on.",
     )
+    title, seen = f"A new secret for {text(found.name, IN_A_LIST)}?", form.get("seen", edition(found.secret))
+    step = another_secret(title, says, "application", f"{_HOME}/{path(found.id)}", seen)
     asking = await confirming(visit, step)
     if asking is not None:
         return asking
@@ -150,11 +146,10 @@ async def _page(
     status: int = 200,
 ) -> Response:
     service = administered(visit)
-    former = found.former_until if (found.former_until or 0) > now_us() else None
     values = {
         "here": HERE,
         "row": _row(found),
-        "facts": _facts(service, found, former),
+        "facts": _facts(service, found),
         "active": found.revoked_at is None,
         "edition": edition(found.secret),
         "given": given,
@@ -190,10 +185,6 @@ def _ended(found: StoredIntegration) -> Problem:
     return Problem(409, f"{found.name!r} is revoked: nothing about it can be changed; make another integration")
 
 
-def _faults(error: Unfit) -> dict[str, str]:
-    return {name: f"Give {wanted}." for name, wanted in error.problems.items()}
-
-
 def _wanted(form: Mapping[str, str]) -> dict[str, Any]:
     """What the form asks for. A limit that is no number is passed on as one that can't be: it is refused in words."""
     limit = form.get("per_minute", "").strip()
@@ -227,18 +218,16 @@ def _row(found: StoredIntegration) -> dict[str, Any]:
     }
 
 
-def _facts(service: Service, found: StoredIntegration, former: int | None) -> list[tuple[str, Any]]:
-    """As the templates' `facts` take them: a number is a time."""
+def _facts(service: Service, found: StoredIntegration) -> list[tuple[str, Any]]:
     limit = service.config.per_minute if found.per_minute is None else found.per_minute
-    pairs = [
+    return facts(
         ("Id", found.id),
         ("Made", found.created_at),
         ("By", text(found.created_by, IN_A_LIST)),
         ("Limit", many(limit, "action") + " a minute" if limit else "None"),
-        ("Former secret good until", former),
+        ("Former secret good until", ahead(found.former_until)),
         ("Revoked", found.revoked_at),
-    ]
-    return [(name, value) for name, value in pairs if value]
+    )
 
 
 routes = [

@@ -18,6 +18,7 @@ from supervisor_guards.service.console.administration import (
     said_of,
     sentence,
 )
+from supervisor_guards.service.console.showing import facts
 from supervisor_guards.service.console.visits import Visit
 from supervisor_guards.service.console.wording import IN_A_LIST, mark, path, text
 from supervisor_guards.service.core import Service
@@ -164,7 +165,7 @@ async def _list(visit: Visit, given: Mapping[str, str], faults: Mapping[str, str
         "more": more,
         "given": given,
         "faults": faults,
-        "proxied": bool(service.config.trusted_proxies),
+        "proxied": service.proxies.names_people,
     }
     return await visit.page("people.html", values, status)
 
@@ -226,15 +227,13 @@ def _row(found: StoredPerson) -> dict[str, Any]:
 
 
 def _facts(found: StoredPerson) -> list[tuple[str, Any]]:
-    """As the templates' `facts` take them: a number is a time."""
-    pairs = [
+    return facts(
         ("Id", found.id),
         ("Made", found.created_at),
         ("By", text(found.created_by, IN_A_LIST)),
         ("Signs in by", "password" if found.password is not None else "a trusted proxy, or a token"),
         ("Disabled", found.disabled_at),
-    ]
-    return [(name, value) for name, value in pairs if value]
+    )
 
 
 routes = [

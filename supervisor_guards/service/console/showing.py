@@ -10,7 +10,7 @@ from supervisor_guards._records import Review, StoredDecision
 from supervisor_guards.service.console.wording import IN_A_LIST, mark, span, text, verdict, word
 from supervisor_guards.web import laid_out
 
-__all__ = ["decision_facts", "decision_row", "hits", "json_of", "review_facts", "review_row", "what_next"]
+__all__ = ["decision_facts", "decision_row", "facts", "hits", "json_of", "review_facts", "review_row", "what_next"]
 
 _SOON_US = 3_600_000_000
 
@@ -55,7 +55,7 @@ def review_row(case: Review, now: int) -> dict[str, Any]:
 def decision_facts(row: StoredDecision, application: str) -> dict[str, Any]:
     """Everything of a decision but its payload, in groups; `application` is what people call it."""
     return {
-        "asked": _given(
+        "asked": facts(
             ("Action", text(row.action_type)),
             ("Asked at", row.time),
             ("Asked by", text(row.subject)),
@@ -63,7 +63,7 @@ def decision_facts(row: StoredDecision, application: str) -> dict[str, Any]:
             ("Tenant", text(row.tenant)),
             ("Application", text(application)),
         ),
-        "answered": _given(
+        "answered": facts(
             ("The caller got", mark(row.outcome)),
             ("Enforcing would have answered", mark(row.would_have) if row.would_have else None),
             ("Evaluated", mark(row.status) if row.status != "evaluated" else None),
@@ -73,7 +73,7 @@ def decision_facts(row: StoredDecision, application: str) -> dict[str, Any]:
             ("The action", word(row.result)),
             ("Time to decide", f"{row.latency_us / 1_000:.3f} ms"),
         ),
-        "record": _given(
+        "record": facts(
             ("Action id", text(row.action_id)),
             ("Policy", text(row.policy_version or row.policy_name)),
             ("Policy hash", text(row.policy_hash)),
@@ -86,7 +86,7 @@ def decision_facts(row: StoredDecision, application: str) -> dict[str, Any]:
 def review_facts(case: Review, application: str) -> dict[str, Any]:
     """Everything of a review but its payload, in groups; `application` is what people call it."""
     return {
-        "asked": _given(
+        "asked": facts(
             ("Action", text(case.action_type)),
             ("Priority", mark(case.priority)),
             ("Asked at", case.created_at),
@@ -96,7 +96,7 @@ def review_facts(case: Review, application: str) -> dict[str, Any]:
             ("Application", text(application)),
             ("Action id", text(case.action_id)),
         ),
-        "decided": _given(
+        "decided": facts(
             ("Decided by", text(case.approver)),
             ("Decided at", case.resolved_at),
             ("Notes", text(case.notes, 10_000)),
@@ -147,7 +147,7 @@ def _who(case: Review) -> str:
     return text(", ".join(dict.fromkeys(filter(None, (case.subject, case.requester)))), IN_A_LIST)
 
 
-def _given(*pairs: tuple[str, Any]) -> list[tuple[str, Any]]:
+def facts(*pairs: tuple[str, Any]) -> list[tuple[str, Any]]:
     """Those with a value. A number is a time in microseconds, a mapping a mark."""
     found: list[tuple[str, str | int | Mapping[str, str]]] = [(name, value) for name, value in pairs if value]
     return found

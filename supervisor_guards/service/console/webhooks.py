@@ -8,19 +8,22 @@ from typing import Any
 
 from starlette.responses import Response
 
-from supervisor_guards.embedded.rows import now_us
 from supervisor_guards.service.console.administration import (
     HERE,
     PAGE,
     Step,
     administered,
+    ahead,
+    another_secret,
     confirming,
     said_of,
     sentence,
     told_once,
+    wanting,
 )
 from supervisor_guards.service.console.deliveries import HOME, newest, webhook_of
 from supervisor_guards.service.console.policies import cursor
+from supervisor_guards.service.console.showing import facts
 from supervisor_guards.service.console.visits import Visit
 from supervisor_guards.service.console.wording import IN_A_LIST, mark, path, span, text
 from supervisor_guards.service.core import Service
@@ -68,7 +71,7 @@ async def create(visit: Visit) -> Response:
     except AddressRefused as error:
         return await _list(visit, form, {"url": sentence(error)}, 422)
     except Unfit as error:
-        return await _list(visit, form, {name: f"Give {wanted}." for name, wanted in error.problems.items()}, 422)
+        return await _list(visit, form, wanting(error), 422)
     except TooMany as error:
         return await _list(visit, form, {"": sentence(error)}, 409)
     return await _secret(visit, made, secret, "The webhook is made")
@@ -84,20 +87,13 @@ async def rotate(visit: Visit) -> Response:
     service, found, form = administered(visit), await webhook_of(visit), await visit.form()
     _check_active(found)
     overlap = span(int(service.config.secret_overlap_seconds * 1_000_000))
-    step = Step(
-        "A new secret for this webhook?",
-        (
-            f"It goes to {text(found.url)}.",
-            f"For {overlap} deliveries are signed with both: give the receiver the new one within that time.",
-            "A receiver of version 1 reads one signature, which is made with the new one from now on.",
-        ),
-        "I can give the receiver the new secret in time.",
-        "Make a new secret",
-        f"{HOME}/{path(found.id)}/rotate",
-        f"{HOME}/{path(found.id)}",
-        # A form that is sent again, by reloading the page with the secret, must not end the one that is in use.
-        {"seen": form.get("seen", edition(found.secret))},
+    says = (
+        f"It goes to {text(found.url)}.",
+        f"For {overlap} deliveries are signed with both: give the receiver the new one within that time.",
+        "A receiver of version 1 reads one signature, which is made with the new one from now on.",
     )
+    seen = form.get("seen", edition(found.secret))
+    step = another_secret("A new secret for this webhook?", says, "receiver", f"{HOME}/{path(found.id)}", seen)
     asking = await confirming(visit, step)
     if asking is not None:
         return asking
@@ -174,11 +170,10 @@ async def _page(visit: Visit, found: Subscription, faults: Mapping[str, str], st
     application = None
     if found.integration_id is not None:
         application = await visit.reading(visit.source.application, found.integration_id)
-    former = found.former_until if (found.former_until or 0) > now_us() else None
     values = {
         "here": HERE,
         "row": _row(found),
-        "facts": _facts(found, application, former),
+        "facts": _facts(found, application),
         "active": found.disabled_at is None,
         "edition": edition(found.secret),
         "attempts": service.config.webhook_attempts,
@@ -219,19 +214,17 @@ def _row(found: Subscription) -> dict[str, Any]:
     }
 
 
-def _facts(found: Subscription, application: str | None, former: int | None) -> list[tuple[str, Any]]:
-    """As the templates' `facts` take them: a number is a time."""
-    pairs = [
+def _facts(found: Subscription, application: str | None) -> list[tuple[str, Any]]:
+    return facts(
         ("Goes to", text(found.url, 2_000)),
         ("Tells of", text(", ".join(json.loads(found.events)))),
         ("Of", "all integrations" if application is None else text(application)),
         ("Id", found.id),
         ("Made", found.created_at),
         ("By", text(found.created_by, IN_A_LIST)),
-        ("Former secret signs until", former),
+        ("Former secret signs until", ahead(found.former_until)),
         ("Disabled", found.disabled_at),
-    ]
-    return [(name, value) for name, value in pairs if value]
+    )
 
 
 routes = [
