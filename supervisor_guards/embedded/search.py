@@ -32,7 +32,7 @@ T = TypeVar("T")
 ROWS_LOOKED_THROUGH = 20_000
 """Of one page whose filters no index serves."""
 ROLL_UPS_LOOKED_THROUGH = 10_000
-LAST_ID = 2**63 - 1
+_LAST_ID = 2**63 - 1
 LATE_US = 600_000_000
 """How much later than its neighbours a row may have been made: it waited in a queue, or the clocks differ."""
 _TEXT_LIMIT = 200
@@ -145,14 +145,21 @@ def span(connection: Connection, app_id: str | None = None) -> tuple[int, int] |
     return None if first is None or last is None else (min(first, last), max(first, last))
 
 
+def of_application(app_id: str, before: int | None = None) -> list[ColumnElement[bool]]:
+    """That a decision is an application's own, and older than `before`, a row's id; to be ordered by `app_id`, `id`.
+
+    In words that leave one index with that order: where its decisions are all old, PostgreSQL would go through
+    everybody's newer ones.
+    """
+    place = tuple_(decisions.c.app_id, decisions.c.id)
+    return [place > (app_id, 0), place < (app_id, before or _LAST_ID)]
+
+
 def _made_at_end(app_id: str | None, *, newest: bool) -> Select[Any]:
     order: list[ColumnElement[Any]] = [decisions.c.id]
     query = select(decisions.c.time).where(decisions.c.id > 0)  # SQLite then seeks the end
     if app_id is not None:
-        # In words that leave one index with this order, that of an application's own: where they are all old,
-        # PostgreSQL would go through everybody's newer ones.
-        place = tuple_(decisions.c.app_id, decisions.c.id)
-        query = query.where(place >= (app_id, 0), place <= (app_id, LAST_ID))
+        query = query.where(*of_application(app_id))
         order.insert(0, decisions.c.app_id)
     return query.order_by(*(column.desc() if newest else column for column in order)).limit(1)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, or_, select, tuple_
+from sqlalchemy import Connection, Table, and_, or_, select
 
 from supervisor_guards._desk import Page
 from supervisor_guards.embedded import queries, rows
 from supervisor_guards.embedded.rows import Review, StoredDecision
 from supervisor_guards.embedded.schema import decisions, reviews
-from supervisor_guards.embedded.search import LAST_ID
+from supervisor_guards.embedded.search import of_application
 from supervisor_guards.service.principals import ANY_SCOPE, Integration, Principal
 
 PAGE = 100
@@ -81,10 +81,7 @@ def find_decisions(
     query = queries.select_decisions()
     order = [decisions.c.id.desc()]
     if isinstance(caller, Integration):
-        # In words that leave one index with this order, that of an application's own: where they are all old,
-        # PostgreSQL would go through everybody's newer ones.
-        place = tuple_(decisions.c.app_id, decisions.c.id)
-        query = query.where(place > (caller.id, 0), place < (caller.id, before or LAST_ID), *_within(decisions, caller))
+        query = query.where(*of_application(caller.id, before), *_within(decisions, caller))
         order.insert(0, decisions.c.app_id.desc())
         if outcome is not None:
             query = query.where(decisions.c.outcome == outcome)
